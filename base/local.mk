@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+noinst_LIBRARIES += libbase.a
+libbase_a_SOURCES = \
+	base/attributes.h \
+	base/cleanup.h \
+	base/clock.h \
+	base/fail.c base/fail.h \
+	base/io.c base/io.h \
+	base/log.c base/log.h \
+	base/options.c base/options.h \
+	base/progress.c base/progress.h \
+	base/units.c base/units.h
