@@ -13,7 +13,7 @@ static _Thread_local struct {
 	char text[FAIL_TEXT_MAX];
 } last;
 
-int fail(int err, const char *format, ...)
+int fail_with(int err, const char *format, ...)
 {
 	char text[FAIL_TEXT_MAX]; /* the arguments may point into last.text */
 	va_list args;
@@ -36,7 +36,7 @@ int fail_prefix(int err, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(words, sizeof(words), format, args);
 	va_end(args);
-	return fail(err, "%s: %s", words, cause);
+	return fail_with(err, "%s: %s", words, cause);
 }
 
 const char *fail_text(int err)

@@ -85,10 +85,10 @@ static int row_set(const struct option_row *row, void *target, const char *value
 		return row->set(target, value);
 	}
 	if (r < 0)
-		return fail(-EINVAL, "--%s wants %s, not '%s'", row->name,
-			    row->kind == OPTION_SIZE ? "a size such as 4096, 4K or 2MiB"
-						     : "a number",
-			    value);
+		return fail_with(-EINVAL, "--%s wants %s, not '%s'", row->name,
+				 row->kind == OPTION_SIZE ? "a size such as 4096, 4K or 2MiB"
+							  : "a number",
+				 value);
 	return 0;
 }
 
@@ -106,11 +106,13 @@ int options_parse(const struct option_row *rows, void *target, int argc, char **
 		int r;
 
 		if (value == ':')
-			return fail(-EINVAL, "option '%s' wants an argument", argv[optind - 1]);
+			return fail_with(-EINVAL, "option '%s' wants an argument",
+					 argv[optind - 1]);
 		if (!row)
-			return fail(-EINVAL, "unknown option '%s'",
-				    optopt && optopt < LONG_BASE ? (char[]){'-', (char)optopt, '\0'}
-								 : argv[optind - 1]);
+			return fail_with(-EINVAL, "unknown option '%s'",
+					 optopt && optopt < LONG_BASE
+						 ? (char[]){'-', (char)optopt, '\0'}
+						 : argv[optind - 1]);
 		r = row_set(row, target, optarg);
 		if (r < 0)
 			return r;

@@ -28,13 +28,13 @@ struct option_row {
 				 brackets, "[PERCENT]", it may be left out: the
 				 value is then NULL */
 	const char *help;
-	/* 0, or a negative errno after fail(); value is NULL without argument */
+	/* 0, or a negative errno after fail_with(); value is NULL without argument */
 	int (*set)(void *target, const char *value);
 };
 
 /* Parses argv[1..] up to the first operand (or over all of argv where mixed)
  * into target. Returns the index of the first operand (operands are moved behind
- * the options where mixed), or -EINVAL with fail() text that names the option.
+ * the options where mixed), or -EINVAL with fail_with() text that names the option.
  * A row named "" ends the table. */
 int options_parse(const struct option_row *rows, void *target, int argc, char **argv,
 		  int mixed) MUST_CHECK;

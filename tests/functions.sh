@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+# What every test script starts with: . "${srcdir:-.}/tests/functions.sh"
+#
+# A script runs in an empty directory of its own, $work. Whatever it mounted with
+# mounted(), started with started() or spawned is undone when it ends, also when
+# it fails: by mount point, by pid, never by name. Exit codes are automake's: 0
+# passed, 77 skipped with the reason, 99 the test itself is broken, else failed.
+set -u
+
+top_srcdir=$(cd "${srcdir:-.}" && pwd)
+top_builddir=$(cd "${builddir:-.}" && pwd)
+shared=$(cd "$top_srcdir/.." && pwd)/shared
+[ -d "$shared/images" ] || shared=${PAGODA_SHARED:-$shared}
+
+pagoda() { "$top_builddir/pagoda" "$@"; }
+pagodafs=$top_builddir/pagodafs
+handler=$top_builddir/pagoda-handler
+client=$top_builddir/tests/client
+PATH=$top_builddir:$PATH
+export LC_ALL=C TZ=UTC
+unset PAGODA_STORE
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/pagoda-test.XXXXXX") || exit 99
+mounts=
+pids=
+
+cleanup() {
+	status=$?
+	trap - EXIT HUP INT TERM
+	cd /
+	for pid in $pids; do
+		kill -CONT "$pid" 2>/dev/null
+		kill -KILL "$pid" 2>/dev/null
+	done
+	for dir in $mounts; do
+		umount "$dir" 2>/dev/null || umount -l "$dir" 2>/dev/null
+	done
+	for pid in $pids; do
+		wait "$pid" 2>/dev/null
+	done
+	# umount -l of a busy tree: the daemon may still be writing
+	rm -rf --one-file-system "$work"
+	exit $status
+}
+trap cleanup EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+cd "$work" || exit 99
+
+say() { printf '%s\n' "$*" >&2; }
+skip() {
+	say "SKIP: $*"
+	exit 77
+}
+fail() {
+	say "FAIL: $*"
+	exit 1
+}
+
+# The command must end with exactly that code: expect 3 pagoda check
+expect() {
+	want=$1
+	shift
+	"$@"
+	got=$?
+	[ "$got" -eq "$want" ] || fail "exit $got, not $want: $*"
+}
+
+# Its output must hold the text: expect_text 'pack 1' FILE
+expect_text() {
+	grep -qF -- "$1" "$2" || {
+		cat "$2" >&2
+		fail "'$1' is not in $2"
+	}
+}
+
+same() { cmp "$1" "$2" || fail "$1 and $2 differ"; }
+
+mounted() { mounts="$1 $mounts"; }
+started() { pids="$1 $pids"; }
+
+# Takes a process out of the list: it has ended, or someone else waits for it.
+ended() {
+	left=
+	for pid in $pids; do
+		[ "$pid" = "$1" ] || left="$left $pid"
+	done
+	pids=$left
+}
+
+requires_root() { [ "$(id -u)" = 0 ] || skip "needs root"; }
+requires_program() {
+	command -v "$1" >/dev/null || skip "needs $1"
+}
+requires_fuse() {
+	[ -c /dev/fuse ] || skip "needs /dev/fuse"
+	[ "$(id -u)" = 0 ] || skip "needs root to mount"
+}
+requires_userfaultfd() {
+	[ -e /dev/userfaultfd ] || [ "$(id -u)" = 0 ] || skip "needs userfaultfd"
+}
+
+# Unpacks ../shared/images/NAME (guest-a or guest-b) to $work/NAME.mem.
+requires_image() {
+	[ -r "$shared/images/guest-a.mem.zst" ] || skip "needs the guest images in ../shared/images"
+	requires_program zstd
+	[ -e guest-a.mem ] ||
+		zstd -q -d "$shared/images/guest-a.mem.zst" -o guest-a.mem || fail "cannot unpack guest-a"
+	[ "$1" = guest-a ] || [ -e guest-b.mem ] ||
+		zstd -q -d --long=28 --patch-from=guest-a.mem "$shared/images/guest-b.from-a.zst" \
+			-o guest-b.mem || fail "cannot unpack guest-b"
+}
+
+# Mounts the store on the directory and remembers to unmount it: mount_store S DIR [-o ...]
+mount_store() {
+	mkdir -p "$2"
+	mounted "$work/$2"
+	store_=$1
+	dir_=$2
+	shift 2
+	pagoda -s "$store_" mount "$dir_" "$@" || fail "mount of $store_ on $dir_ failed"
+}
+
+# Starts the handler on a source and returns when it listens; its pid is in
+# $handler_pid: start_handler SOCKET SOURCE [OPTION...]
+start_handler() {
+	socket_=$1
+	source_=$2
+	shift 2
+	mkfifo "$work/ready.$$"
+	"$handler" --listen "$socket_" --ready-fd 3 "$@" "$source_" 3>"$work/ready.$$" &
+	handler_pid=$!
+	started "$handler_pid"
+	read -r _ <"$work/ready.$$" || fail "pagoda-handler did not start"
+	rm "$work/ready.$$"
+}
