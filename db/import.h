@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Import: an image becomes a sealed snapshot.
+ *
+ * Uses all cores and at most 128 MiB for any image. The snapshot is visible
+ * complete or not at all; a failed import gives its space back, and what a
+ * killed one left is swept by the next writer.
+ */
+#ifndef PAGODA_DB_IMPORT_H
+#define PAGODA_DB_IMPORT_H
+
+#include "base/attributes.h"
+#include "base/progress.h"
+#include "db/catalog.h"
+#include "db/store.h"
+
+struct import_request {
+	const char *name;
+	int image_fd;		   /* borrowed; a file is read by holes, anything else to its end */
+	const char *image;	   /* how messages call it */
+	const void *vmstate;	   /* borrowed, NULL for none */
+	size_t vmstate_len;	   /* bytes */
+	struct progress *progress; /* borrowed, may be NULL */
+};
+
+/* -EINVAL if the name is not one, or the size is 0 or no multiple of 4096; -EEXIST
+ * if the name is taken, -EBUSY if it is being imported by another; -EFBIG for an
+ * oversized vmstate; -ECANCELED if the image changed its size meanwhile. */
+int import_image(struct store *store, const struct import_request *request,
+		 struct snapshot_row *ret_row) MUST_CHECK;
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "db/info.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "db/store.h"
+
+#define DIGEST_TEXT_BYTES (2 * DIGEST_BYTES + 1)
+
+static const char *const state_names[] = {
+	[SNAPSHOT_IMPORTING] = "importing",
+	[SNAPSHOT_DRAFT] = "draft",
+	[SNAPSHOT_SEALED] = "sealed",
+};
+
+static json_t *digest_json(bool has, const uint8_t digest[DIGEST_BYTES])
+{
+	static const char hex[] = "0123456789abcdef";
+	char text[DIGEST_TEXT_BYTES];
+
+	if (!has)
+		return json_null();
+	for (size_t i = 0; i < DIGEST_BYTES; i++) {
+		text[2 * i] = hex[digest[i] >> 4];
+		text[2 * i + 1] = hex[digest[i] & 15];
+	}
+	text[2 * DIGEST_BYTES] = '\0';
+	return json_string(text);
+}
+
+static json_t *text_or_null(const char *text)
+{
+	return text[0] ? json_string(text) : json_null();
+}
+
+json_t *info_json(const struct snapshot_row *row)
+{
+	uint64_t npages = row->size / PAGE_BYTES;
+
+	/* "o" takes the reference, also when packing fails */
+	return json_pack(
+		"{s:s, s:I, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+		"s:o, s:I, s:o, s:o}",
+		"name", row->name, "id", (json_int_t)row->id, "state", state_names[row->state],
+		"parent", text_or_null(row->parent_name), "note", text_or_null(row->note), "size",
+		(json_int_t)row->size, "page_size", (json_int_t)PAGE_BYTES, "created_ns",
+		(json_int_t)row->created_ns, "data_pages", (json_int_t)row->data_pages,
+		"zero_pages", (json_int_t)(npages - row->data_pages), "layer_data_pages",
+		(json_int_t)row->layer_data, "layer_zero_pages", (json_int_t)row->layer_zero,
+		"stored_pages", (json_int_t)row->stored_pages, "shared_pages",
+		(json_int_t)(row->layer_data - row->stored_pages), "digest",
+		digest_json(row->has_digest, row->digest), "stored_bytes",
+		(json_int_t)row->stored_bytes, "layer_digest",
+		digest_json(row->has_digest, row->layer_digest), "vmstate_bytes",
+		row->has_vmstate ? json_integer((json_int_t)row->vmstate_bytes) : json_null());
+}
+
+int info_text(const struct snapshot_row *row, char **ret_text, size_t *ret_len)
+{
+	json_t *info = info_json(row);
+	json_t *document =
+		json_pack("{s:i, s:o}", "schema_version", JSON_SCHEMA_VERSION, "snapshot", info);
+	char *text = document ? json_dumps(document, JSON_INDENT(2)) : NULL;
+	size_t len = text ? strlen(text) : 0;
+	char *line = text ? realloc(text, len + 2) : NULL;
+
+	json_decref(document);
+	if (!line) {
+		free(text);
+		return fail_with(-ENOMEM, "out of memory");
+	}
+	memcpy(line + len, "\n", 2);
+	*ret_text = line;
+	*ret_len = len + 1;
+	return 0;
+}
