@@ -83,8 +83,7 @@ int io_sync_dir(const char *path)
 	return 0;
 }
 
-/* Makes the entry of path itself durable: syncs the directory it is in. */
-static int sync_parent(const char *path)
+int io_sync_parent(const char *path)
 {
 	char dir[PATH_MAX];
 	const char *slash = strrchr(path, '/');
@@ -120,5 +119,5 @@ int io_replace_file(const char *path, const void *buf, size_t len, unsigned int 
 		unlink(tmp);
 		return r;
 	}
-	return sync_parent(path);
+	return io_sync_parent(path);
 }

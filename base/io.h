@@ -25,6 +25,9 @@ int io_pwrite_full(int fd, const void *buf, size_t len, uint64_t off) MUST_CHECK
 /* Makes the directory entries of path durable. -errno of open(2), fsync(2). */
 int io_sync_dir(const char *path) MUST_CHECK;
 
+/* Makes the entry of path itself durable: syncs the directory it is in. */
+int io_sync_parent(const char *path) MUST_CHECK;
+
 /* Replaces the file path as a whole and durably: it has the old bytes or the
  * new ones, also after a power cut. Uses "<path>.tmp" in between; who calls
  * sees to it that two do not do so at once. -errno of open(2), write(2),

@@ -19,7 +19,6 @@
 #define SNAPSHOT_NAME_MAX 128
 #define SNAPSHOT_NOTE_MAX 1024 /* bytes */
 #define DIGEST_BYTES 16
-#define ATTACHMENT_BYTES_MAX (UINT64_C(64) << 20)
 
 enum snapshot_state {
 	SNAPSHOT_IMPORTING = 0,
@@ -70,16 +69,5 @@ int catalog_note(struct index *index, const char *name, const char *note) MUST_C
 /* Removes a snapshot that nothing needs: waits up to 2 s for handles to go, then
  * -EBUSY with the holder or the child. With dry_run only says what it would do. */
 int catalog_remove(struct index *index, const char *name, bool dry_run) MUST_CHECK;
-
-/* Reads an attachment ("vmstate", "workingset") as a whole, proved against its
- * hash; the caller frees *ret_data, which is never NULL. -ENOENT where there is
- * none, -EBADMSG. */
-int attachment_read(struct index *index, uint64_t id, const char *name, void **ret_data,
-		    size_t *ret_len) MUST_CHECK;
-
-/* Replaces an attachment as a whole and durably. -EFBIG beyond ATTACHMENT_BYTES_MAX,
- * -ENOENT where the snapshot is gone. */
-int attachment_write(struct index *index, uint64_t id, const char *name, const void *data,
-		     size_t len) MUST_CHECK;
 
 #endif

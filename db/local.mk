@@ -2,16 +2,38 @@
 noinst_LIBRARIES += libdb.a
 libdb_a_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS) $(LZ4_CFLAGS) $(XXHASH_CFLAGS) $(JANSSON_CFLAGS)
 libdb_a_SOURCES = \
-	db/catalog.h \
-	db/check.h \
-	db/export.h \
-	db/import.h \
-	db/index.h \
+	db/appender.c db/appender.h \
+	db/attachment.c db/attachment.h \
+	db/attachment-private.h \
+	db/catalog.c db/catalog.h \
+	db/catalog-private.h \
+	db/check.c db/check.h \
+	db/digest.c db/digest.h \
+	db/discard.c db/discard.h \
+	db/export.c db/export.h \
+	db/generation.c db/generation.h \
+	db/image.c db/image.h \
+	db/import.c db/import.h \
+	db/index.c db/index.h \
+	db/index-private.h \
 	db/info.c db/info.h \
+	db/lock.c db/lock.h \
 	db/map.c db/map.h \
-	db/pages.h \
-	db/snapshot.h \
-	db/store.h
+	db/map-cache.c db/map-cache.h \
+	db/pack.c db/pack.h \
+	db/page.c db/page.h \
+	db/pages.c db/pages.h \
+	db/pages-private.h \
+	db/recent.c db/recent.h \
+	db/resolve.c db/resolve.h \
+	db/rows.c db/rows.h \
+	db/schema.c db/schema.h \
+	db/snapshot.c db/snapshot.h \
+	db/sql.h \
+	db/store.c db/store.h \
+	db/store-private.h \
+	db/transaction.c db/transaction.h \
+	db/window.c db/window.h
 
 DB_LIBS = libdb.a libbase.a $(SQLITE_LIBS) $(LZ4_LIBS) $(XXHASH_LIBS) $(JANSSON_LIBS)
 

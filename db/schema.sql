@@ -25,9 +25,9 @@ CREATE TABLE store (
 
 -- state: 0 importing (invisible, leased by its importer), 1 draft, 2 sealed.
 -- An id is never used twice: it is part of inode numbers and lock offsets.
--- digest (XXH3-128) is over size, page_size (8 bytes each, little-endian) and,
--- page by page in order, a kind byte and 8 bytes: 1 and the page's hash for
--- data, 0 and zeros for zero; absent in every layer counts as zero.
+-- digest (XXH3-128) is over, page by page in order, a kind byte and 8 bytes: 1
+-- and the page's hash for data, 0 and zeros for zero; absent in every layer
+-- counts as zero; then size and page_size (8 bytes each). All little-endian.
 -- layer_digest is the same over this layer alone, where absent is kind 2.
 -- Both are NULL until the snapshot is sealed.
 -- The counts after them: data_pages of the merged image; of this layer
@@ -51,6 +51,9 @@ CREATE TABLE snapshot (
 	stored_pages INTEGER NOT NULL DEFAULT 0,
 	stored_bytes INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+
+-- Imports under way, or cut off and not yet swept.
+CREATE INDEX importing ON snapshot (id) WHERE state = 0;
 
 -- A run of guest pages of one layer: pgno first .. first+count-1. page is the
 -- id of the first stored page and ids are consecutive along the run; NULL is a
@@ -78,10 +81,15 @@ CREATE TABLE page (
 -- For de-duplication. A match is a hint: bytes are compared before sharing.
 CREATE INDEX page_hash ON page (hash);
 
--- Packs in use, and which import wrote each. A number is never used twice.
+-- Packs in use and which import (snapshot id) wrote each; no page row with a
+-- smaller id than first_page lies in it. A doomed pack is being dropped: its
+-- rows go in steps, and no import shares its pages any more. A number is never
+-- used twice.
 CREATE TABLE pack (
 	id INTEGER PRIMARY KEY AUTOINCREMENT,
-	maker INTEGER NOT NULL
+	maker INTEGER NOT NULL,
+	first_page INTEGER NOT NULL,
+	doomed INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- Pages of a draft made durable by a small fsync, moved to a pack later.

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The appender: windows of an image, in order, become pack bytes, page rows and
+ * extents of a snapshot that is being imported.
+ *
+ * Used by one thread, with its index. It commits in steps, each short under the
+ * writer lock; pack bytes are durable before a step points at them.
+ */
+#ifndef PAGODA_DB_APPENDER_H
+#define PAGODA_DB_APPENDER_H
+
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/cleanup.h"
+#include "db/catalog.h"
+#include "db/index.h"
+#include "db/window.h"
+
+struct appender;
+
+struct appender_totals {
+	uint64_t npages;       /* of the image */
+	uint64_t data_pages;   /* not zero */
+	uint64_t stored_pages; /* of those, new to the store */
+	uint64_t stored_bytes; /* of those, in packs */
+};
+
+/* For the snapshot of that id; index is borrowed. */
+int appender_new(struct index *index, uint64_t snapshot, struct appender **ret) MUST_CHECK;
+
+/* What was appended since the last step is given back; packs are closed. */
+void appender_free(struct appender *appender);
+DEFINE_AUTO(struct appender *, appender_free)
+
+/* The next window. */
+int appender_add(struct appender *appender, const struct window *window) MUST_CHECK;
+
+/* Commits the last step. */
+int appender_finish(struct appender *appender, struct appender_totals *ret) MUST_CHECK;
+
+#endif

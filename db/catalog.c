@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "db/catalog.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "db/catalog-private.h"
+#include "db/discard.h"
+#include "db/lock.h"
+#include "db/sql.h"
+#include "db/store-private.h"
+#include "db/transaction.h"
+
+#define SIZE_MAX_BYTES (UINT64_C(1) << 52)
+
+#define ROW_COLUMNS                                                                                \
+	"SELECT s.id, s.name, s.parent, s.size, s.page_size, s.state, s.created_ns, s.note, "      \
+	"s.digest, s.layer_digest, s.data_pages, s.layer_data, s.layer_zero, s.stored_pages, "     \
+	"s.stored_bytes, p.name, "                                                                 \
+	"(SELECT length(data) FROM attachment WHERE snapshot = s.id AND name = 'vmstate'), "       \
+	"(SELECT length(data) FROM attachment WHERE snapshot = s.id AND name = 'workingset') "     \
+	"FROM snapshot s LEFT JOIN snapshot p ON p.id = s.parent "
+
+enum row_column {
+	COLUMN_ID,
+	COLUMN_NAME,
+	COLUMN_PARENT,
+	COLUMN_SIZE,
+	COLUMN_PAGE_SIZE,
+	COLUMN_STATE,
+	COLUMN_CREATED,
+	COLUMN_NOTE,
+	COLUMN_DIGEST,
+	COLUMN_LAYER_DIGEST,
+	COLUMN_DATA_PAGES,
+	COLUMN_LAYER_DATA,
+	COLUMN_LAYER_ZERO,
+	COLUMN_STORED_PAGES,
+	COLUMN_STORED_BYTES,
+	COLUMN_PARENT_NAME,
+	COLUMN_VMSTATE,
+	COLUMN_WORKINGSET,
+};
+
+int catalog_check_name(const char *name)
+{
+	size_t len = strlen(name);
+	static const char allowed[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+		"._-";
+
+	if (len == 0 || len > SNAPSHOT_NAME_MAX || strspn(name, allowed) != len ||
+	    strchr("._-", name[0]))
+		return fail_with(-EINVAL,
+				 "'%.140s' is no snapshot name: 1 to %d of A-Z a-z 0-9 . _ -, "
+				 "the first a letter or a digit",
+				 name, SNAPSHOT_NAME_MAX);
+	return 0;
+}
+
+/* A text column into a field of room bytes; false where it does not fit or holds
+ * a NUL. NULL is "". */
+static bool text_column(sqlite3_stmt *query, int column, char *field, size_t room)
+{
+	const char *text = (const char *)sqlite3_column_text(query, column);
+	size_t len = (size_t)sqlite3_column_bytes(query, column);
+
+	if (!text)
+		len = 0;
+	if (len >= room || (text && strlen(text) != len))
+		return false;
+	memcpy(field, text ? text : "", len);
+	field[len] = '\0';
+	return true;
+}
+
+static bool digest_column(sqlite3_stmt *query, int column, uint8_t digest[DIGEST_BYTES])
+{
+	if (sqlite3_column_bytes(query, column) != DIGEST_BYTES)
+		return false;
+	memcpy(digest, sqlite3_column_blob(query, column), DIGEST_BYTES);
+	return true;
+}
+
+static bool counts_are_sane(const struct snapshot_row *row)
+{
+	uint64_t npages = row->size / PAGE_BYTES;
+
+	return row->data_pages <= npages && row->layer_data <= npages &&
+	       row->layer_zero <= npages - row->layer_data && row->stored_pages <= row->layer_data;
+}
+
+/* What the row says must be possible, before anyone counts on it. */
+static int row_read(sqlite3_stmt *query, struct snapshot_row *ret)
+{
+	struct snapshot_row row = {
+		.id = sql_column(query, COLUMN_ID),
+		.parent = sql_column(query, COLUMN_PARENT),
+		.size = sql_column(query, COLUMN_SIZE),
+		.created_ns = sql_column(query, COLUMN_CREATED),
+		.data_pages = sql_column(query, COLUMN_DATA_PAGES),
+		.layer_data = sql_column(query, COLUMN_LAYER_DATA),
+		.layer_zero = sql_column(query, COLUMN_LAYER_ZERO),
+		.stored_pages = sql_column(query, COLUMN_STORED_PAGES),
+		.stored_bytes = sql_column(query, COLUMN_STORED_BYTES),
+		.vmstate_bytes = sql_column(query, COLUMN_VMSTATE),
+		.workingset_bytes = sql_column(query, COLUMN_WORKINGSET),
+		.has_vmstate = sqlite3_column_type(query, COLUMN_VMSTATE) != SQLITE_NULL,
+	};
+	uint64_t state = sql_column(query, COLUMN_STATE);
+
+	if (!text_column(query, COLUMN_NAME, row.name, sizeof(row.name)) ||
+	    catalog_check_name(row.name) < 0)
+		return fail_with(-EBADMSG, "the name of snapshot %" PRIu64 " is none", row.id);
+	row.state = (enum snapshot_state)state;
+	row.has_digest = digest_column(query, COLUMN_DIGEST, row.digest) &&
+			 digest_column(query, COLUMN_LAYER_DIGEST, row.layer_digest);
+	if ((state != SNAPSHOT_DRAFT && state != SNAPSHOT_SEALED) ||
+	    sql_column(query, COLUMN_PAGE_SIZE) != PAGE_BYTES || row.size == 0 ||
+	    row.size % PAGE_BYTES != 0 || row.size > SIZE_MAX_BYTES || !counts_are_sane(&row) ||
+	    row.has_digest != (state == SNAPSHOT_SEALED) ||
+	    !text_column(query, COLUMN_PARENT_NAME, row.parent_name, sizeof(row.parent_name)) ||
+	    !text_column(query, COLUMN_NOTE, row.note, sizeof(row.note)))
+		return fail_with(-EBADMSG, "%s: its row in the index is damaged", row.name);
+	*ret = row;
+	return 0;
+}
+
+/* The row of a bound query; -ENOENT without words where there is none. */
+static int row_fetch(struct index *index, sqlite3_stmt *query, struct snapshot_row *ret)
+{
+	int r = sql_step(index, query);
+
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	return row_read(query, ret);
+}
+
+int catalog_find(struct index *index, const char *name, struct snapshot_row *ret)
+{
+	AUTO_RESET sqlite3_stmt *query = NULL;
+	int r = catalog_check_name(name);
+
+	if (r == 0)
+		r = sql_get(index, ROW_COLUMNS "WHERE s.name = ?1 AND s.state != 0", &query);
+	if (r < 0)
+		return r;
+	sqlite3_bind_text(query, 1, name, -1, SQLITE_STATIC);
+	r = row_fetch(index, query, ret);
+	return r == -ENOENT ? fail_with(r, "no snapshot '%s' in %s", name,
+					store_path(index_store(index)))
+			    : r;
+}
+
+int catalog_find_id(struct index *index, uint64_t id, struct snapshot_row *ret)
+{
+	AUTO_RESET sqlite3_stmt *query = NULL;
+	int r = sql_get(index, ROW_COLUMNS "WHERE s.id = ?1 AND s.state != 0", &query);
+
+	if (r < 0)
+		return r;
+	sql_bind(query, 1, id);
+	r = row_fetch(index, query, ret);
+	return r == -ENOENT ? fail_with(r, "snapshot %" PRIu64 " is gone", id) : r;
+}
+
+int catalog_next(struct index *index, uint64_t after, struct snapshot_row *ret)
+{
+	AUTO_RESET sqlite3_stmt *query = NULL;
+	int r = sql_get(index, ROW_COLUMNS "WHERE s.id > ?1 AND s.state != 0 ORDER BY s.id LIMIT 1",
+			&query);
+
+	if (r < 0)
+		return r;
+	sql_bind(query, 1, after);
+	r = row_fetch(index, query, ret);
+	return r == -ENOENT ? fail_with(r, "no more snapshots") : r;
+}
+
+int catalog_check_free(struct index *index, const char *name)
+{
+	AUTO_RESET sqlite3_stmt *query = NULL;
+	int r = sql_get(index, "SELECT state FROM snapshot WHERE name = ?1", &query);
+
+	if (r < 0)
+		return r;
+	sqlite3_bind_text(query, 1, name, -1, SQLITE_STATIC);
+	r = sql_step(index, query);
+	if (r <= 0)
+		return r;
+	if (sql_column(query, 0) == SNAPSHOT_IMPORTING)
+		return fail_with(-EBUSY, "'%s' is being imported by another process", name);
+	return fail_with(-EEXIST,
+			 "there is a snapshot '%s' already: remove it or take another name", name);
+}
+
+int catalog_rename(struct index *index, const char *from, const char *to)
+{
+	AUTO(transaction_end_at) struct index *open = NULL;
+	AUTO_RESET sqlite3_stmt *update = NULL;
+	struct snapshot_row row;
+	int r = catalog_check_name(to);
+
+	if (r == 0)
+		r = discard_leftovers(index);
+	if (r == 0)
+		r = transaction_begin(index, TRANSACTION_CATALOG, &open);
+	if (r == 0)
+		r = catalog_find(index, from, &row);
+	if (r == 0)
+		r = catalog_check_free(index, to);
+	if (r == 0)
+		r = sql_get(index, "UPDATE snapshot SET name = ?1 WHERE id = ?2", &update);
+	if (r < 0)
+		return r;
+	sqlite3_bind_text(update, 1, to, -1, SQLITE_STATIC);
+	sql_bind(update, 2, row.id);
+	r = sql_run(index, update);
+	return r < 0 ? r : transaction_commit(&open);
+}
+
+/* The length of the UTF-8 sequence at text, or 0 where it is none. Overlong
+ * forms, surrogates and what lies beyond U+10FFFF are none. */
+static size_t utf8_length(const unsigned char *text)
+{
+	size_t len = text[0] < 0x80   ? 1
+		     : text[0] < 0xc2 ? 0
+		     : text[0] < 0xe0 ? 2
+		     : text[0] < 0xf0 ? 3
+		     : text[0] < 0xf5 ? 4
+				      : 0;
+
+	for (size_t i = 1; i < len; i++)
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+	if ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f) ||
+	    (text[0] == 0xf0 && text[1] < 0x90) || (text[0] == 0xf4 && text[1] > 0x8f))
+		return 0;
+	return len;
+}
+
+static int check_note(const char *note)
+{
+	const unsigned char *text = (const unsigned char *)note;
+
+	if (strlen(note) > SNAPSHOT_NOTE_MAX)
+		return fail_with(-EINVAL, "the note is longer than %d bytes", SNAPSHOT_NOTE_MAX);
+	while (*text) {
+		size_t len = utf8_length(text);
+
+		if (len == 0 || iscntrl(*text))
+			return fail_with(-EINVAL,
+					 "the note holds a control character or is no "
+					 "UTF-8, at byte %td",
+					 (const char *)text - note);
+		text += len;
+	}
+	return 0;
+}
+
+int catalog_note(struct index *index, const char *name, const char *note)
+{
+	AUTO(transaction_end_at) struct index *open = NULL;
+	AUTO_RESET sqlite3_stmt *update = NULL;
+	struct snapshot_row row;
+	int r = check_note(note);
+
+	if (r == 0)
+		r = transaction_begin(index, TRANSACTION_CATALOG, &open);
+	if (r == 0)
+		r = catalog_find(index, name, &row);
+	if (r == 0)
+		r = sql_get(index, "UPDATE snapshot SET note = ?1 WHERE id = ?2", &update);
+	if (r < 0)
+		return r;
+	sqlite3_bind_text(update, 1, note, -1, SQLITE_STATIC);
+	sql_bind(update, 2, row.id);
+	r = sql_run(index, update);
+	return r < 0 ? r : transaction_commit(&open);
+}
+
+/* -EBUSY that names a child. */
+static int check_childless(struct index *index, const struct snapshot_row *row)
+{
+	AUTO_RESET sqlite3_stmt *query = NULL;
+	int r = sql_get(index, "SELECT name FROM snapshot WHERE parent = ?1 LIMIT 1", &query);
+
+	if (r < 0)
+		return r;
+	sql_bind(query, 1, row->id);
+	r = sql_step(index, query);
+	if (r <= 0)
+		return r;
+	return fail_with(-EBUSY, "'%s' builds on it: remove that first",
+			 (const char *)sqlite3_column_text(query, 0));
+}
+
+/* With the exclusive lease on the snapshot. */
+static int remove_leased(struct index *index, const struct snapshot_row *row)
+{
+	AUTO(transaction_end_at) struct index *open = NULL;
+	struct snapshot_row again;
+	int r = transaction_begin(index, TRANSACTION_CATALOG, &open);
+
+	if (r == 0)
+		r = catalog_find_id(index, row->id, &again);
+	if (r == 0)
+		r = check_childless(index, row);
+	if (r == 0)
+		r = discard_snapshot(index, row->id);
+	return r < 0 ? r : transaction_commit(&open);
+}
+
+int catalog_remove(struct index *index, const char *name, bool dry_run)
+{
+	struct locks *locks = index_store(index)->locks;
+	struct snapshot_row row;
+	int r = catalog_find(index, name, &row);
+
+	if (r == 0)
+		r = check_childless(index, &row);
+	if (r == 0)
+		r = locks_take_exclusive(locks, row.id, LOCK_LEASE_WAIT_MS);
+	if (r < 0)
+		return r;
+	if (!dry_run)
+		r = remove_leased(index, &row);
+	locks_drop_lease(locks, row.id);
+	if (r == 0 && !dry_run)
+		r = discard_leftovers(index);
+	return r;
+}

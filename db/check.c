@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is proved, in this order; a finding does not stop what does not depend on it:
+ *
+ *   1. SQLite's own structure
+ *   2. the generation (store_open has refused a store that lost commits; here once
+ *      more, as it may have lost some since)
+ *   3. every page row lies in a pack that is there and long enough; with data, its
+ *      bytes have its hash
+ *   4. every snapshot: its row, its map and digests, its attachments
+ *
+ * Rows of doomed packs are on their way out and are passed over.
+ */
+#include "config.h"
+
+#include "db/check.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "base/fail.h"
+#include "db/attachment.h"
+#include "db/generation.h"
+#include "db/pack.h"
+#include "db/pages-private.h"
+#include "db/resolve.h"
+#include "db/rows.h"
+#include "db/snapshot.h"
+#include "db/sql.h"
+#include "db/store-private.h"
+
+#define BATCH_ROWS 1024
+
+struct check {
+	struct index *index; /* borrowed */
+	struct pages *pages; /* owned */
+	const struct check_request *request;
+	struct check_report report;
+	uint32_t pack; /* the pack last looked at, 0 for none */
+	bool pack_is_good;
+	uint64_t pack_size; /* bytes */
+};
+
+static void PRINTF_LIKE(3, 4)
+	found(struct check *check, const char *snapshot, const char *format, ...)
+{
+	char text[FAIL_TEXT_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	check->report.findings++;
+	check->request->found(check->request->context, snapshot, text);
+}
+
+/* Damage is a finding and the proof goes on; any other error ends it. */
+static int found_error(struct check *check, const char *snapshot, int r)
+{
+	if (r != -EBADMSG)
+		return r;
+	found(check, snapshot, "%s", fail_text(r));
+	return 0;
+}
+
+static int check_sqlite(struct check *check)
+{
+	AUTO_RESET sqlite3_stmt *query = NULL;
+	int r = sql_get(check->index, "PRAGMA integrity_check(20)", &query);
+
+	while (r >= 0 && (r = sql_step(check->index, query)) > 0) {
+		const char *text = (const char *)sqlite3_column_text(query, 0);
+
+		if (text && strcmp(text, "ok") != 0)
+			found(check, "", "index.db: %s", text);
+	}
+	return found_error(check, "", r);
+}
+
+static int check_generation(struct check *check)
+{
+	struct store *store = index_store(check->index);
+	uint8_t uuid[STORE_UUID_BYTES];
+	uint64_t written;
+	int64_t held;
+	int r = generation_read(store->path, uuid, &written);
+
+	if (r == 0)
+		r = sql_number(check->index, "SELECT generation FROM store WHERE id = 1", 0, &held);
+	if (r < 0)
+		return found_error(check, "", r);
+	if ((uint64_t)held < written)
+		found(check, "",
+		      "index.db has lost commits: it is at generation %" PRId64
+		      ", the store was at %" PRIu64,
+		      held, written);
+	return 0;
+}
+
+/* Opens a pack for its header and size, when rows of it first come up. */
+static int pack_look(struct check *check, uint32_t pack)
+{
+	AUTO_CLOSE int fd = -1;
+	struct stat st;
+	int r;
+
+	if (check->pack == pack)
+		return 0;
+	check->pack = pack;
+	check->pack_is_good = false;
+	check->report.packs++;
+	r = pack_open(index_store(check->index), pack, &fd);
+	if (r == -ENOENT)
+		r = fail_with(-EBADMSG, "pack %" PRIu32 " is missing", pack);
+	if (r < 0)
+		return found_error(check, "", r);
+	if (fstat(fd, &st) < 0)
+		return fail_with(-errno, "pack %" PRIu32 ": %s", pack, strerror(errno));
+	check->pack_size = (uint64_t)st.st_size;
+	check->pack_is_good = true;
+	return 0;
+}
+
+/* A page is best named by where a guest has it. */
+static int found_page(struct check *check, uint64_t id, const char *what)
+{
+	static const char sql[] =
+		"SELECT s.name, e.first + ?1 - e.page FROM extent e JOIN snapshot s "
+		"ON s.id = e.snapshot WHERE e.page <= ?1 AND e.page + e.count > ?1 "
+		"AND s.state != 0 LIMIT 1";
+	AUTO_RESET sqlite3_stmt *query = NULL;
+	int r = sql_get(check->index, sql, &query);
+
+	if (r < 0)
+		return r;
+	sql_bind(query, 1, id);
+	r = sql_step(check->index, query);
+	if (r > 0)
+		found(check, (const char *)sqlite3_column_text(query, 0),
+		      "page %" PRIu64 " (row %" PRIu64 "): %s", sql_column(query, 1), id, what);
+	else if (r == 0)
+		found(check, "", "page row %" PRIu64 ": %s", id, what);
+	return MIN(r, 0);
+}
+
+/* splitmix64: a sample that is the same for the same seed. */
+static bool is_sampled(const struct check_request *request, uint64_t id)
+{
+	uint64_t x = id + request->seed * UINT64_C(0x9e3779b97f4a7c15);
+
+	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return (x ^ (x >> 31)) % 100 < request->read_percent;
+}
+
+static int check_row(struct check *check, uint64_t id, const struct page_row *row)
+{
+	char plain[PAGE_BYTES];
+	char text[FAIL_TEXT_MAX];
+	int r;
+
+	check->report.pages++;
+	if (row->length == 0)
+		return found_page(check, id, "its row in the index is damaged");
+	r = pack_look(check, row->pack);
+	if (r < 0 || !check->pack_is_good)
+		return r;
+	if (row->offset + row->length > check->pack_size) {
+		snprintf(text, sizeof(text), "pack %" PRIu32 " is cut short at byte %" PRIu64,
+			 row->pack, check->pack_size);
+		return found_page(check, id, text);
+	}
+	if (!is_sampled(check->request, id))
+		return 0;
+	check->report.pages_read++;
+	progress_add(check->request->progress, PAGE_BYTES);
+	r = pages_load(check->pages, row, plain);
+	if (r != -EBADMSG)
+		return r;
+	fail_copy(r, text);
+	return found_page(check, id, text);
+}
+
+struct row_batch {
+	size_t n;
+	uint64_t ids[BATCH_ROWS];
+	struct page_row rows[BATCH_ROWS];
+};
+
+/* In batches, so that no read transaction lasts while packs are read. */
+static int rows_fetch(struct check *check, uint64_t after, struct row_batch *batch)
+{
+	static const char sql[] =
+		"SELECT id, hash, pack, offset, length FROM page WHERE id > ?1 "
+		"AND NOT coalesce((SELECT doomed FROM pack WHERE id = page.pack), 0) "
+		"ORDER BY id LIMIT ?2";
+	AUTO_RESET sqlite3_stmt *query = NULL;
+	int r = sql_get(check->index, sql, &query);
+
+	batch->n = 0;
+	if (r < 0)
+		return r;
+	sql_bind(query, 1, after);
+	sql_bind(query, 2, BATCH_ROWS);
+	while ((r = sql_step(check->index, query)) > 0) {
+		batch->ids[batch->n] = sql_column(query, 0);
+		batch->rows[batch->n++] = rows_parse(query, 1);
+	}
+	return r;
+}
+
+static int check_rows(struct check *check)
+{
+	AUTO_FREE struct row_batch *batch = malloc(sizeof(*batch));
+	uint64_t after = 0;
+	int r = batch ? 0 : fail_with(-ENOMEM, "out of memory");
+
+	do {
+		if (r == 0)
+			r = rows_fetch(check, after, batch);
+		for (size_t i = 0; r == 0 && i < batch->n; i++)
+			r = check_row(check, batch->ids[i], &batch->rows[i]);
+		if (r == 0 && batch->n > 0)
+			after = batch->ids[batch->n - 1];
+	} while (r == 0 && batch->n > 0);
+	return found_error(check, "", r);
+}
+
+static int check_attachments(struct check *check, const struct snapshot_row *row)
+{
+	static const char *const names[] = {"vmstate", "workingset"};
+	const bool there[] = {row->has_vmstate, row->workingset_bytes > 0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		void *data;
+		size_t len;
+		int r = there[i] ? attachment_read(check->index, row->id, names[i], &data, &len)
+				 : 0;
+
+		if (there[i] && r == 0)
+			free(data);
+		r = found_error(check, row->name, r);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int check_snapshot(struct check *check, const struct snapshot_row *row)
+{
+	AUTO(map_free_at) struct map *mem = NULL;
+	AUTO(map_free_at) struct map *layer = NULL;
+	int r = resolve_maps(check->index, row, &mem, &layer, NULL);
+
+	check->report.snapshots++;
+	if (r == 0 && row->state == SNAPSHOT_SEALED)
+		r = resolve_prove(check->index, row, mem, layer);
+	r = found_error(check, row->name, r);
+	return r < 0 ? r : check_attachments(check, row);
+}
+
+/* The id after which to go on; a row that cannot be read is a finding. */
+static int check_snapshots(struct check *check)
+{
+	int64_t id = 0;
+	int r;
+
+	while ((r = sql_number(check->index,
+			       "SELECT id FROM snapshot WHERE state != 0 AND id > ?1 ORDER BY id",
+			       id, &id)) == 0) {
+		struct snapshot_row row;
+
+		r = catalog_find_id(check->index, (uint64_t)id, &row);
+		if (r == 0)
+			r = check_snapshot(check, &row);
+		if (r == -ENOENT) /* removed a moment ago */
+			r = 0;
+		r = found_error(check, "", r);
+		if (r < 0)
+			return r;
+	}
+	return r == -ENOENT ? 0 : found_error(check, "", r);
+}
+
+static void set_total(struct check *check)
+{
+	int64_t rows;
+
+	if (check->request->read_percent > 0 &&
+	    sql_number(check->index, "SELECT count(*) FROM page", 0, &rows) == 0)
+		progress_set_total(check->request->progress, (uint64_t)rows * PAGE_BYTES / 100 *
+								     check->request->read_percent);
+}
+
+int check_store(struct index *index, const struct check_request *request, struct check_report *ret)
+{
+	static int (*const proofs[])(struct check *) = {
+		check_sqlite,
+		check_generation,
+		check_rows,
+		check_snapshots,
+	};
+	struct check check = {.index = index, .request = request};
+	int r = pages_open(index, &check.pages);
+
+	if (r == 0)
+		set_total(&check);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(proofs); i++)
+		r = proofs[i](&check);
+	pages_close(check.pages);
+	if (r == 0)
+		*ret = check.report;
+	return r;
+}

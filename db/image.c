@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "db/image.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <linux/fs.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fail.h"
+#include "base/io.h"
+#include "db/store.h"
+
+struct image {
+	int fd;		  /* borrowed */
+	const char *name; /* borrowed */
+	bool is_file;	  /* has a size, and can be read anywhere */
+	bool has_holes;	  /* SEEK_DATA works */
+	uint64_t size;	  /* of a file */
+	pthread_mutex_t mutex;
+	uint64_t at;	   /* pgno of the next window; protected by mutex */
+	uint64_t sequence; /* of the next window; protected by mutex */
+	uint64_t data_end; /* pgno up to where there is data; protected by mutex */
+	bool ended;	   /* a pipe has; protected by mutex */
+	int error;	   /* of image_next, once and for all; protected by mutex */
+	char error_text[FAIL_TEXT_MAX];
+};
+
+static int check_size(const struct image *image, uint64_t size)
+{
+	if (size == 0)
+		return fail_with(-EINVAL, "%s is empty: give a memory image", image->name);
+	if (size % PAGE_BYTES != 0)
+		return fail_with(-EINVAL,
+				 "%s has %" PRIu64 " bytes, which is no multiple of %d: "
+				 "it is cut short or no memory image",
+				 image->name, size, PAGE_BYTES);
+	return 0;
+}
+
+static int size_find(struct image *image, const struct stat *st)
+{
+	image->size = (uint64_t)st->st_size;
+	image->is_file = S_ISREG(st->st_mode);
+	if (S_ISBLK(st->st_mode)) {
+		if (ioctl(image->fd, BLKGETSIZE64, &image->size) < 0)
+			return fail_with(-errno, "%s: %s", image->name, strerror(errno));
+		image->is_file = true;
+	}
+	if (S_ISDIR(st->st_mode))
+		return fail_with(-EINVAL,
+				 "%s is a directory: give the memory file in it, or use "
+				 "--from-dir",
+				 image->name);
+	return image->is_file ? check_size(image, image->size) : 0;
+}
+
+int image_open(int fd, const char *name, struct image **ret)
+{
+	AUTO(image_close_at) struct image *image = calloc(1, sizeof(*image));
+	struct stat st;
+	int r;
+
+	if (!image)
+		return fail_with(-ENOMEM, "out of memory");
+	image->fd = fd;
+	image->name = name;
+	pthread_mutex_init(&image->mutex, NULL);
+	if (fstat(fd, &st) < 0)
+		return fail_with(-errno, "%s: %s", name, strerror(errno));
+	r = size_find(image, &st);
+	if (r < 0)
+		return r;
+	image->has_holes = S_ISREG(st.st_mode) && (lseek(fd, 0, SEEK_HOLE) >= 0 || errno == ENXIO);
+	*ret = TAKE_PTR(image);
+	return 0;
+}
+
+void image_close(struct image *image)
+{
+	if (!image)
+		return;
+	pthread_mutex_destroy(&image->mutex);
+	free(image);
+}
+
+uint64_t image_size(const struct image *image)
+{
+	return image->is_file ? image->size : 0;
+}
+
+/* Where the data around or behind the next window lies. data_end becomes the end
+ * of the data the next page is in; returns the page the data begins at. */
+static int data_find(struct image *image, uint64_t npages, uint64_t *ret_begin)
+{
+	off_t off = (off_t)(image->at * PAGE_BYTES);
+	off_t data;
+	off_t hole;
+
+	*ret_begin = image->at;
+	if (image->at < image->data_end)
+		return 0;
+	image->data_end = npages;
+	if (!image->has_holes)
+		return 0;
+	data = lseek(image->fd, off, SEEK_DATA);
+	if (data < 0 && errno == ENXIO) { /* a hole to the end */
+		*ret_begin = npages;
+		return 0;
+	}
+	hole = data < 0 ? -1 : lseek(image->fd, data, SEEK_HOLE);
+	if (hole < 0)
+		return fail_with(-errno, "%s: looking for holes: %s", image->name, strerror(errno));
+	/* holes of other sizes than a page are data */
+	*ret_begin = MIN((uint64_t)data / PAGE_BYTES, npages);
+	image->data_end = MIN(((uint64_t)hole + PAGE_BYTES - 1) / PAGE_BYTES, npages);
+	return 0;
+}
+
+static int next_of_file(struct image *image, struct image_window *window)
+{
+	uint64_t npages = image->size / PAGE_BYTES;
+	uint64_t begin = 0;
+	int r;
+
+	if (image->at == npages)
+		return 0;
+	r = data_find(image, npages, &begin);
+	if (r < 0)
+		return r;
+	window->hole = begin > image->at;
+	window->npages = window->hole ? begin - image->at
+				      : MIN(image->data_end - image->at, (uint64_t)WINDOW_PAGES);
+	return 0;
+}
+
+static int next_of_pipe(struct image *image, struct image_window *window, void *plain)
+{
+	ssize_t n;
+
+	if (image->ended)
+		return 0;
+	n = io_read_full(image->fd, plain, WINDOW_PAGES * PAGE_BYTES);
+	if (n < 0)
+		return fail_with((int)n, "%s: %s", image->name, strerror((int)-n));
+	image->ended = (size_t)n < WINDOW_PAGES * PAGE_BYTES;
+	window->npages = (uint64_t)n / PAGE_BYTES;
+	if (n % PAGE_BYTES != 0 || (n == 0 && image->at == 0))
+		return check_size(image, image->at * PAGE_BYTES + (uint64_t)n);
+	return 0;
+}
+
+int image_next(struct image *image, struct image_window *ret, void *plain)
+{
+	struct image_window window = {0};
+	int r;
+
+	pthread_mutex_lock(&image->mutex);
+	window.sequence = image->sequence;
+	window.first = image->at;
+	r = image->error;
+	if (r < 0)
+		fail_with(r, "%s", image->error_text);
+	else
+		r = image->is_file ? next_of_file(image, &window)
+				   : next_of_pipe(image, &window, plain);
+	if (r < 0 && image->error == 0) {
+		image->error = r;
+		fail_copy(r, image->error_text);
+	}
+	if (r == 0 && window.npages > 0) {
+		image->at += window.npages;
+		image->sequence++;
+	}
+	pthread_mutex_unlock(&image->mutex);
+	if (r == 0)
+		*ret = window;
+	return r;
+}
+
+int image_read(struct image *image, const struct image_window *window, void *plain)
+{
+	size_t len = window->npages * PAGE_BYTES;
+	ssize_t n;
+
+	if (!image->is_file || window->hole)
+		return 0;
+	n = io_pread_full(image->fd, plain, len, window->first * PAGE_BYTES);
+	if (n < 0)
+		return fail_with((int)n, "%s: reading at %" PRIu64 ": %s", image->name,
+				 window->first * PAGE_BYTES, strerror((int)-n));
+	if ((size_t)n < len)
+		return fail_with(-ECANCELED,
+				 "%s became shorter while it was read: "
+				 "stop its writer first",
+				 image->name);
+	return 0;
+}
+
+int image_check_unchanged(const struct image *image)
+{
+	struct stat st;
+
+	if (!image->is_file || fstat(image->fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return 0;
+	if ((uint64_t)st.st_size != image->size)
+		return fail_with(-ECANCELED,
+				 "%s changed its size while it was read: "
+				 "stop its writer first",
+				 image->name);
+	return 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An image to be imported, cut into windows: in order, none twice, none missed.
+ *
+ * A file is read by its holes: they cost nothing. Anything else (a pipe, a
+ * terminal) is read to its end. image_next is called by several threads: who
+ * gets a window of a file reads it with image_read, beside the others.
+ */
+#ifndef PAGODA_DB_IMAGE_H
+#define PAGODA_DB_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/cleanup.h"
+
+#define WINDOW_PAGES 512 /* 2 MiB */
+
+struct image;
+
+/* fd is borrowed; name is how messages call it, borrowed. -EINVAL where the size
+ * is 0 or no multiple of a page, as far as it is known. */
+int image_open(int fd, const char *name, struct image **ret) MUST_CHECK;
+void image_close(struct image *image);
+DEFINE_AUTO(struct image *, image_close)
+
+/* Bytes; 0 as long as it is not known, as of a pipe. */
+uint64_t image_size(const struct image *image);
+
+struct image_window {
+	uint64_t sequence; /* counts windows from 0 */
+	uint64_t first;	   /* pgno */
+	uint64_t npages;   /* 0: the end of the image; at most WINDOW_PAGES of data */
+	bool hole;	   /* zero pages, of any number */
+};
+
+/* The next window; one call at a time is made to wait for the others. A window of
+ * a pipe comes read, in plain (room for WINDOW_PAGES); after the end or an error
+ * every call says the same again. */
+int image_next(struct image *image, struct image_window *ret, void *plain) MUST_CHECK;
+
+/* Reads a window of a file into plain; nothing to do for a pipe's. -ECANCELED where
+ * the file has become shorter. */
+int image_read(struct image *image, const struct image_window *window, void *plain) MUST_CHECK;
+
+/* Proves at the end that the file still has the size it had: -ECANCELED. */
+int image_check_unchanged(const struct image *image) MUST_CHECK;
+
+#endif

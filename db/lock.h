@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The locks of a store: the writer lock, and leases of snapshots.
+ *
+ * All are open-file-description locks on bytes of STORE/lock, so they die with
+ * their process. The same bytes are locked in STORE/holders/PID, a file that says
+ * who the process is: so a "busy" message can name the holder.
+ *
+ * A struct locks is shared by the threads of a process. An open file description
+ * does not exclude itself, so threads are kept apart by mutexes here.
+ * Order: the mutex inside, a lease, the writer lock. Nobody waits for a lease
+ * with the writer lock held.
+ */
+#ifndef PAGODA_DB_LOCK_H
+#define PAGODA_DB_LOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/cleanup.h"
+
+/* How long the writer lock, and a lease another is about to let go, are waited for. */
+#define LOCK_WRITER_WAIT_MS 30000
+#define LOCK_LEASE_WAIT_MS 2000
+
+struct locks;
+
+/* dir is the store's path. Not writable: shared leases only, and no holder file. */
+int locks_open(const char *dir, bool writable, struct locks **ret) MUST_CHECK;
+void locks_close(struct locks *locks);
+DEFINE_AUTO(struct locks *, locks_close)
+
+/* What this process calls itself to others. */
+int locks_set_command(struct locks *locks, const char *command) MUST_CHECK;
+
+/* Waits for the writer lock; -EBUSY names the holder. -EROFS where not writable. */
+int locks_take_writer(struct locks *locks) MUST_CHECK;
+void locks_drop_writer(struct locks *locks);
+
+/* A shared lease: the snapshot stays. Counted: each take wants a drop. Waits
+ * LOCK_LEASE_WAIT_MS for an exclusive one to go, then -EBUSY. */
+int locks_take_lease(struct locks *locks, uint64_t id) MUST_CHECK;
+
+/* The exclusive lease of an importer, or of who removes: waits wait_ms for the
+ * others to go, then -EBUSY that names one. */
+int locks_take_exclusive(struct locks *locks, uint64_t id, unsigned int wait_ms) MUST_CHECK;
+
+/* Ends a lease of either kind. */
+void locks_drop_lease(struct locks *locks, uint64_t id);
+
+#endif

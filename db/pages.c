@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rows are fetched for many pages at once; pages whose blocks lie back to back in
+ * one pack, which is how import lays them, are read with one pread.
+ */
+#include "config.h"
+
+#include "db/pages.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fail.h"
+#include "base/io.h"
+#include "db/pack.h"
+#include "db/pages-private.h"
+#include "db/rows.h"
+#include "db/store-private.h"
+
+#define BATCH_PAGES 256
+#define FD_SLOTS 16
+
+struct pages {
+	struct index *index; /* borrowed */
+	struct {
+		uint32_t pack; /* 0: none */
+		int fd;
+	} fds[FD_SLOTS];
+	struct page_row rows[BATCH_PAGES];
+	char span[BATCH_PAGES * PAGE_BYTES];
+};
+
+int pages_open(struct index *index, struct pages **ret_pages)
+{
+	struct pages *pages = malloc(sizeof(*pages));
+
+	if (!pages)
+		return fail_with(-ENOMEM, "out of memory");
+	pages->index = index;
+	for (size_t i = 0; i < FD_SLOTS; i++)
+		pages->fds[i].pack = 0;
+	*ret_pages = pages;
+	return 0;
+}
+
+void pages_close(struct pages *pages)
+{
+	if (!pages)
+		return;
+	for (size_t i = 0; i < FD_SLOTS; i++)
+		if (pages->fds[i].pack)
+			close(pages->fds[i].fd);
+	free(pages);
+}
+
+/* The descriptor stays with pages. */
+static int pack_fd(struct pages *pages, uint32_t pack, int *ret_fd)
+{
+	size_t slot = pack % FD_SLOTS;
+	int fd;
+	int r;
+
+	if (pages->fds[slot].pack == pack) {
+		*ret_fd = pages->fds[slot].fd;
+		return 0;
+	}
+	r = pack_open(index_store(pages->index), pack, &fd);
+	if (r < 0)
+		return r;
+	if (pages->fds[slot].pack)
+		close(pages->fds[slot].fd);
+	pages->fds[slot].pack = pack;
+	pages->fds[slot].fd = fd;
+	*ret_fd = fd;
+	return 0;
+}
+
+static int pread_exactly(struct pages *pages, uint32_t pack, uint64_t off, void *buf, size_t len)
+{
+	ssize_t n;
+	int fd;
+	int r = pack_fd(pages, pack, &fd);
+
+	if (r < 0)
+		return r;
+	n = io_pread_full(fd, buf, len, off);
+	if (n < 0)
+		return fail_with((int)n, "pack %" PRIu32 ": reading %zu bytes at %" PRIu64 ": %s",
+				 pack, len, off, strerror((int)-n));
+	if ((size_t)n < len)
+		return fail_with(-EBADMSG, "pack %" PRIu32 " is cut short at byte %" PRIu64, pack,
+				 off + (uint64_t)n);
+	return 0;
+}
+
+int pages_load(struct pages *pages, const struct page_row *row, void *plain)
+{
+	char packed[PAGE_BYTES];
+	int r = pread_exactly(pages, row->pack, row->offset, packed, row->length);
+
+	if (r < 0)
+		return r;
+	r = page_decode(packed, row->length, row->hash, plain);
+	return r < 0 ? fail_prefix(r, "pack %" PRIu32 " at byte %" PRIu64, row->pack, row->offset)
+		     : 0;
+}
+
+/* How many of the rows lie back to back from the first on; *ret_bytes in all. */
+static size_t span_find(const struct page_row *rows, size_t count, size_t *ret_bytes)
+{
+	uint64_t end = rows[0].offset + rows[0].length;
+	size_t n = 1;
+
+	while (n < count && rows[n].pack == rows[0].pack && rows[n].offset == end)
+		end += rows[n++].length;
+	*ret_bytes = (size_t)(end - rows[0].offset);
+	return n;
+}
+
+/* Reads n pages of one span; *ret_done of them are valid. */
+static int span_read(struct pages *pages, const struct page_row *rows, size_t n, size_t bytes,
+		     char *buf, size_t *ret_done)
+{
+	int r = pread_exactly(pages, rows[0].pack, rows[0].offset, pages->span, bytes);
+
+	*ret_done = 0;
+	if (r < 0 && n == 1)
+		return r;
+	for (size_t i = 0; i < n; i++) {
+		char *plain = buf + i * PAGE_BYTES;
+
+		if (r < 0) { /* the span is cut short: page by page tells where */
+			int one = pages_load(pages, &rows[i], plain);
+
+			if (one < 0)
+				return one;
+		} else {
+			const char *packed = pages->span + (rows[i].offset - rows[0].offset);
+			int one = page_decode(packed, rows[i].length, rows[i].hash, plain);
+
+			if (one < 0)
+				return fail_prefix(one, "pack %" PRIu32 " at byte %" PRIu64,
+						   rows[i].pack, rows[i].offset);
+		}
+		(*ret_done)++;
+	}
+	return 0;
+}
+
+/* Reads the first span of the rows, which are those of count ids from id on. */
+static int span_read_first(struct pages *pages, const struct page_row *rows, uint64_t id,
+			   size_t count, char *buf, size_t *ret_done)
+{
+	size_t bytes;
+	size_t n = 0;
+
+	*ret_done = 0;
+	while (n < count && rows[n].length > 0)
+		n++;
+	if (n == 0)
+		return fail_with(-EBADMSG, "page row %" PRIu64 " is missing or is not one", id);
+	n = span_find(rows, n, &bytes);
+	return span_read(pages, rows, n, bytes, buf, ret_done);
+}
+
+/* The same, and once more with fresh rows where a pack is not there: its pages
+ * were moved to another since the rows were read. */
+static int batch_read(struct pages *pages, struct page_row *rows, uint64_t id, size_t count,
+		      char *buf, size_t *ret_done)
+{
+	int r = span_read_first(pages, rows, id, count, buf, ret_done);
+
+	if (r != -ENOENT)
+		return r;
+	r = rows_get(pages->index, id, count, true, rows);
+	if (r == 0)
+		r = span_read_first(pages, rows, id, count, buf, ret_done);
+	return r == -ENOENT ? fail_with(-EBADMSG, "%s", fail_text(r)) : r;
+}
+
+int pages_read(struct pages *pages, uint64_t first, size_t count, void *buf, uint64_t *ret_bad)
+{
+	char *to = buf;
+
+	while (count > 0) {
+		size_t batch = MIN(count, (size_t)BATCH_PAGES);
+		size_t used = 0;
+		int r = rows_get(pages->index, first, batch, false, pages->rows);
+
+		while (r == 0 && used < batch) {
+			size_t done;
+
+			r = batch_read(pages, pages->rows + used, first + used, batch - used,
+				       to + used * PAGE_BYTES, &done);
+			used += done;
+		}
+		if (r < 0) {
+			*ret_bad = first + used;
+			return r;
+		}
+		first += batch;
+		to += batch * PAGE_BYTES;
+		count -= batch;
+	}
+	return 0;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "db/resolve.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "db/digest.h"
+#include "db/sql.h"
+#include "db/store.h"
+
+/* Adds the extents of one layer. */
+static int add_layer(struct index *index, struct map_builder *builder, uint32_t number, uint64_t id)
+{
+	static const char sql[] = "SELECT first, count, page FROM extent WHERE snapshot = ?1 "
+				  "ORDER BY first";
+	AUTO_RESET sqlite3_stmt *query = NULL;
+	int r = sql_get(index, sql, &query);
+
+	if (r < 0)
+		return r;
+	sql_bind(query, 1, id);
+	while ((r = sql_step(index, query)) > 0) {
+		bool zero = sqlite3_column_type(query, 2) == SQLITE_NULL;
+		uint64_t count = sql_column(query, 1);
+		uint64_t page = sql_column(query, 2);
+
+		if (!zero && (page == 0 || page > INT64_MAX - MIN(count, (uint64_t)INT64_MAX)))
+			return fail_with(-EBADMSG, "a run of stored pages begins at %" PRIu64,
+					 page);
+		r = map_builder_add(builder, number, zero ? RUN_ZERO : RUN_DATA,
+				    sql_column(query, 0), count, page);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+/* The parent of a layer, 0 at the base; proves that it fits. */
+static int parent_find(struct index *index, uint64_t id, uint64_t size, uint64_t *ret_parent)
+{
+	static const char sql[] = "SELECT c.parent, p.size FROM snapshot c "
+				  "LEFT JOIN snapshot p ON p.id = c.parent WHERE c.id = ?1";
+	AUTO_RESET sqlite3_stmt *query = NULL;
+	int r = sql_get(index, sql, &query);
+
+	if (r < 0)
+		return r;
+	sql_bind(query, 1, id);
+	r = sql_step(index, query);
+	if (r <= 0)
+		return r < 0 ? r : fail_with(-EBADMSG, "layer %" PRIu64 " is missing", id);
+	if (sqlite3_column_type(query, 0) == SQLITE_NULL) {
+		*ret_parent = 0;
+		return 0;
+	}
+	if (sqlite3_column_type(query, 1) == SQLITE_NULL)
+		return fail_with(-EBADMSG, "the parent of layer %" PRIu64 " is missing", id);
+	if (sql_column(query, 1) != size)
+		return fail_with(-EBADMSG, "the parent of layer %" PRIu64 " has another size", id);
+	*ret_parent = sql_column(query, 0);
+	return 0;
+}
+
+/* The ids of all layers, topmost first; the caller frees *ret. */
+static int layers_find(struct index *index, const struct snapshot_row *row, uint64_t **ret,
+		       size_t *ret_n)
+{
+	AUTO_FREE uint64_t *layers = NULL;
+	size_t n = 0;
+	uint64_t id = row->id;
+
+	while (id != 0) {
+		int r;
+
+		if (n == LAYERS_MAX)
+			return fail_with(-EBADMSG, "more than %d layers, or layers in a circle",
+					 LAYERS_MAX);
+		if ((n & (n - 1)) == 0) { /* room for the next power of two */
+			uint64_t *more = reallocarray(layers, n ? 2 * n : 1, sizeof(*layers));
+
+			if (!more)
+				return fail_with(-ENOMEM, "out of memory");
+			layers = more;
+		}
+		layers[n++] = id;
+		r = parent_find(index, id, row->size, &id);
+		if (r < 0)
+			return r;
+	}
+	*ret = TAKE_PTR(layers);
+	*ret_n = n;
+	return 0;
+}
+
+static int build(struct index *index, const uint64_t *layers, size_t n, uint64_t npages,
+		 bool absent_is_zero, struct map **ret)
+{
+	AUTO(map_builder_free_at) struct map_builder *builder = NULL;
+	int r = map_builder_new(npages, &builder);
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = add_layer(index, builder, (uint32_t)i, layers[i]);
+	return r < 0 ? r : map_builder_finish(builder, absent_is_zero, ret);
+}
+
+int resolve_maps(struct index *index, const struct snapshot_row *row, struct map **ret_mem,
+		 struct map **ret_layer, uint64_t **ret_layers)
+{
+	AUTO(map_free_at) struct map *mem = NULL;
+	AUTO_FREE uint64_t *layers = NULL;
+	uint64_t npages = row->size / PAGE_BYTES;
+	size_t n = 0;
+	int r = layers_find(index, row, &layers, &n);
+
+	if (r == 0)
+		r = build(index, layers, n, npages, true, &mem);
+	if (r == 0)
+		r = build(index, layers, 1, npages, false, ret_layer);
+	if (r < 0)
+		return r;
+	*ret_mem = TAKE_PTR(mem);
+	if (ret_layers)
+		*ret_layers = TAKE_PTR(layers);
+	return 0;
+}
+
+static int prove_one(struct index *index, const char *what, const struct map *map,
+		     const uint8_t digest[DIGEST_BYTES], uint64_t data)
+{
+	uint8_t found[DIGEST_BYTES];
+	uint64_t found_data;
+	int r = digest_map(index, map, found, &found_data);
+
+	if (r < 0)
+		return r;
+	if (memcmp(found, digest, DIGEST_BYTES) != 0)
+		return fail_with(-EBADMSG,
+				 "%s is not what was sealed: the digest of its pages differs",
+				 what);
+	if (found_data != data)
+		return fail_with(-EBADMSG, "%s has %" PRIu64 " pages of data, not %" PRIu64, what,
+				 found_data, data);
+	return 0;
+}
+
+static uint64_t count_zero(const struct map *map)
+{
+	uint64_t zero = 0;
+
+	for (size_t i = 0; i < map->nruns; i++)
+		if (map->runs[i].kind == RUN_ZERO)
+			zero += map_run_end(map, i) - map->runs[i].first;
+	return zero;
+}
+
+int resolve_prove(struct index *index, const struct snapshot_row *row, const struct map *mem,
+		  const struct map *layer)
+{
+	uint64_t zero = count_zero(layer);
+	int r = prove_one(index, "its map", mem, row->digest, row->data_pages);
+
+	/* a base is its only layer: the zero count shows that nothing is absent */
+	if (r == 0 && row->parent == 0 && memcmp(row->digest, row->layer_digest, DIGEST_BYTES) != 0)
+		r = fail_with(-EBADMSG, "its two digests differ, and it has no parent");
+	else if (r == 0 && row->parent != 0)
+		r = prove_one(index, "its layer", layer, row->layer_digest, row->layer_data);
+	if (r == 0 && zero != row->layer_zero)
+		r = fail_with(-EBADMSG, "its layer has %" PRIu64 " zero pages, not %" PRIu64, zero,
+			      row->layer_zero);
+	return r;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Resolving a snapshot: its layers' extents become maps, and their proof.
+ */
+#ifndef PAGODA_DB_RESOLVE_H
+#define PAGODA_DB_RESOLVE_H
+
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "db/catalog.h"
+#include "db/index.h"
+#include "db/map.h"
+
+#define LAYERS_MAX 10000
+
+/* The maps of the merged image and of the top layer alone. ret_layers, if not
+ * NULL, becomes the ids of the layers, topmost first, which runs refer to by
+ * number; the caller frees it. -EBADMSG for extents outside the image, layers
+ * that loop, miss a parent or disagree on size. */
+int resolve_maps(struct index *index, const struct snapshot_row *row, struct map **ret_mem,
+		 struct map **ret_layer, uint64_t **ret_layers) MUST_CHECK;
+
+/* Are these the maps that were sealed? -EBADMSG if a digest or a count says no. */
+int resolve_prove(struct index *index, const struct snapshot_row *row, const struct map *mem,
+		  const struct map *layer) MUST_CHECK;
+
+#endif

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "db/snapshot.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "db/lock.h"
+#include "db/map-cache.h"
+#include "db/resolve.h"
+#include "db/store-private.h"
+
+struct snapshot {
+	struct store *store; /* borrowed */
+	bool leased;
+	struct snapshot_row row;
+	struct maps *maps; /* in use, or NULL */
+};
+
+static int maps_make(struct index *index, const struct snapshot_row *row, struct maps **ret)
+{
+	AUTO(map_free_at) struct map *mem = NULL;
+	AUTO(map_free_at) struct map *layer = NULL;
+	int r = resolve_maps(index, row, &mem, &layer, NULL);
+
+	if (r == 0)
+		r = resolve_prove(index, row, mem, layer);
+	if (r == 0)
+		r = maps_new(row->id, TAKE_PTR(mem), TAKE_PTR(layer), ret);
+	return r;
+}
+
+static int maps_get(struct index *index, const struct snapshot_row *row, struct maps **ret)
+{
+	struct map_cache *cache = index_store(index)->map_cache;
+	int r;
+
+	*ret = map_cache_find(cache, row->id);
+	if (*ret)
+		return 0;
+	r = maps_make(index, row, ret);
+	if (r < 0)
+		return r;
+	*ret = map_cache_add(cache, *ret);
+	return 0;
+}
+
+int snapshot_open(struct index *index, uint64_t id, struct snapshot **ret)
+{
+	AUTO(snapshot_close_at) struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
+	int r;
+
+	if (!snapshot)
+		return fail_with(-ENOMEM, "out of memory");
+	snapshot->store = index_store(index);
+	snapshot->row.id = id;
+	r = locks_take_lease(snapshot->store->locks, id);
+	if (r < 0)
+		return r;
+	snapshot->leased = true;
+	r = catalog_find_id(index, id, &snapshot->row);
+	if (r < 0)
+		return r;
+	r = maps_get(index, &snapshot->row, &snapshot->maps);
+	if (r < 0)
+		return fail_prefix(r, "%s", snapshot->row.name);
+	*ret = TAKE_PTR(snapshot);
+	return 0;
+}
+
+void snapshot_close(struct snapshot *snapshot)
+{
+	if (!snapshot)
+		return;
+	if (snapshot->maps)
+		map_cache_put(snapshot->store->map_cache, snapshot->maps);
+	if (snapshot->leased)
+		locks_drop_lease(snapshot->store->locks, snapshot->row.id);
+	free(snapshot);
+}
+
+const struct snapshot_row *snapshot_row(const struct snapshot *snapshot)
+{
+	return &snapshot->row;
+}
+
+const struct map *snapshot_map(const struct snapshot *snapshot, enum map_view view)
+{
+	return view == MAP_MEM ? snapshot->maps->mem : snapshot->maps->layer;
+}
+
+/* count whole pages of one run, from pgno on. */
+static int read_run(const struct snapshot *snapshot, struct pages *pages, const struct run *run,
+		    uint64_t pgno, uint64_t count, char *buf)
+{
+	uint64_t first = run->page + (pgno - run->first);
+	uint64_t bad;
+	int r;
+
+	if (run->kind != RUN_DATA) {
+		memset(buf, 0, count * PAGE_BYTES);
+		return 0;
+	}
+	r = pages_read(pages, first, count, buf, &bad);
+	return r < 0 ? fail_prefix(r, "%s: page %" PRIu64, snapshot->row.name, pgno + (bad - first))
+		     : 0;
+}
+
+/* Whole pages: pgno .. pgno+count-1, inside the image. */
+static int read_pages(const struct snapshot *snapshot, struct pages *pages, enum map_view view,
+		      uint64_t pgno, uint64_t count, char *buf)
+{
+	const struct map *map = snapshot_map(snapshot, view);
+	int r = 0;
+
+	for (size_t i = map_find(map, pgno); r == 0 && count > 0; i++) {
+		uint64_t n = MIN(count, map_run_end(map, i) - pgno);
+
+		r = read_run(snapshot, pages, &map->runs[i], pgno, n, buf);
+		pgno += n;
+		count -= n;
+		buf += n * PAGE_BYTES;
+	}
+	return r;
+}
+
+/* len bytes inside one page. */
+static int read_part(const struct snapshot *snapshot, struct pages *pages, enum map_view view,
+		     uint64_t off, char *buf, size_t len)
+{
+	char page[PAGE_BYTES];
+	int r = read_pages(snapshot, pages, view, off / PAGE_BYTES, 1, page);
+
+	if (r == 0)
+		memcpy(buf, page + off % PAGE_BYTES, len);
+	return r;
+}
+
+int snapshot_read(const struct snapshot *snapshot, struct pages *pages, enum map_view view,
+		  uint64_t off, void *buf, size_t len)
+{
+	char *to = buf;
+	int r = 0;
+
+	while (r == 0 && len > 0) {
+		size_t within = off % PAGE_BYTES;
+		size_t n;
+
+		if (within != 0 || len < PAGE_BYTES) {
+			n = MIN(len, PAGE_BYTES - within);
+			r = read_part(snapshot, pages, view, off, to, n);
+		} else {
+			n = len - len % PAGE_BYTES;
+			r = read_pages(snapshot, pages, view, off / PAGE_BYTES, n / PAGE_BYTES, to);
+		}
+		off += n;
+		to += n;
+		len -= n;
+	}
+	return r;
+}
+
+static const char *const kind_names[] = {
+	[RUN_ABSENT] = "absent",
+	[RUN_ZERO] = "zero",
+	[RUN_DATA] = "data",
+};
+
+/* One line a run; runs of stored pages that only lie apart in the store are one. */
+static int maps_print(struct index *index, const struct map *map, const uint64_t *layers, FILE *out)
+{
+	size_t next;
+
+	for (size_t i = 0; i < map->nruns; i = next) {
+		const struct run *run = &map->runs[i];
+		struct snapshot_row row;
+		int r = catalog_find_id(index, layers[run->layer], &row);
+
+		if (r < 0)
+			return r;
+		for (next = i + 1; next < map->nruns; next++)
+			if (map->runs[next].kind != run->kind ||
+			    map->runs[next].layer != run->layer)
+				break;
+		fprintf(out, "%012" PRIx64 "-%012" PRIx64 " %s %s\n", run->first * PAGE_BYTES,
+			map->runs[next].first * PAGE_BYTES, kind_names[run->kind], row.name);
+	}
+	return 0;
+}
+
+int snapshot_maps_text(struct index *index, uint64_t id, char **ret_text, size_t *ret_len)
+{
+	AUTO(map_free_at) struct map *mem = NULL;
+	AUTO(map_free_at) struct map *layer = NULL;
+	AUTO_FREE uint64_t *layers = NULL;
+	struct snapshot_row row;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out;
+	int r = catalog_find_id(index, id, &row);
+
+	if (r == 0)
+		r = resolve_maps(index, &row, &mem, &layer, &layers);
+	if (r < 0)
+		return r;
+	out = open_memstream(&text, &len);
+	if (!out)
+		return fail_with(-ENOMEM, "out of memory");
+	r = maps_print(index, mem, layers, out);
+	if (fclose(out) != 0 && r == 0)
+		r = fail_with(-ENOMEM, "out of memory");
+	if (r < 0) {
+		free(text);
+		return r;
+	}
+	*ret_text = text;
+	*ret_len = len;
+	return 0;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of a write transaction, all of it under the writer lock:
+ *
+ *   begin    writer lock, BEGIN IMMEDIATE
+ *   commit   a CATALOG transaction counts itself in store.generation; COMMIT;
+ *            then the file `generation`, so that the file never runs ahead of
+ *            the index; then a checkpoint
+ *   end      ROLLBACK
+ *
+ * A STEP commits with synchronous NORMAL: its pages wait in the log in order and
+ * the next CATALOG commit, or a checkpoint, syncs them.
+ */
+#include "config.h"
+
+#include "db/transaction.h"
+
+#include <errno.h>
+
+#include "base/fail.h"
+#include "base/log.h"
+#include "db/generation.h"
+#include "db/index-private.h"
+#include "db/lock.h"
+#include "db/sql.h"
+#include "db/store-private.h"
+
+#define WAL_PAGES_MAX 2048 /* 8 MiB of log, then a step checkpoints too */
+
+static int count_generation(struct index *index)
+{
+	int64_t generation;
+	int r = sql_do(index, "UPDATE store SET generation = generation + 1 WHERE id = 1");
+
+	if (r == 0)
+		r = sql_number(index, "SELECT generation FROM store WHERE id = 1", 0, &generation);
+	if (r == 0)
+		index->generation = (uint64_t)generation;
+	return r;
+}
+
+int transaction_begin(struct index *index, enum transaction_kind kind, struct index **ret_open)
+{
+	int r = locks_take_writer(index->store->locks);
+
+	*ret_open = NULL;
+	if (r < 0)
+		return r;
+	index->kind = kind;
+	r = sql_do(index, kind == TRANSACTION_CATALOG ? "PRAGMA synchronous = FULL"
+						      : "PRAGMA synchronous = NORMAL");
+	if (r == 0)
+		r = sql_do(index, "BEGIN IMMEDIATE");
+	if (r < 0) {
+		locks_drop_writer(index->store->locks);
+		return r;
+	}
+	*ret_open = index;
+	return 0;
+}
+
+/* Moves the log into index.db, and empties the log where no reader is in it. A
+ * failure costs nothing: the next one does it. */
+static void checkpoint(struct index *index)
+{
+	sqlite3_busy_timeout(index->db, 0);
+	sqlite3_wal_checkpoint_v2(index->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	sqlite3_busy_timeout(index->db, INDEX_BUSY_WAIT_MS);
+	index->wal_pages = 0;
+}
+
+/* After COMMIT, so nothing may fail any more: an index ahead of the file is in
+ * order, only less well guarded until the next commit. */
+static void write_generation(struct index *index)
+{
+	int r = generation_write(index->store->path, index->store->uuid, index->generation);
+
+	if (r < 0)
+		log_debug("%s", fail_text(r));
+}
+
+int transaction_commit(struct index **open)
+{
+	struct index *index = *open;
+	int r = 0;
+
+	if (index->kind == TRANSACTION_CATALOG)
+		r = count_generation(index);
+	if (r == 0)
+		r = sql_do(index, "COMMIT");
+	if (r < 0) {
+		char text[FAIL_TEXT_MAX];
+
+		fail_copy(r, text);
+		transaction_end_at(open);
+		return fail_with(r, "%s", text);
+	}
+	if (index->kind == TRANSACTION_CATALOG)
+		write_generation(index);
+	if (index->kind == TRANSACTION_CATALOG || index->wal_pages > WAL_PAGES_MAX)
+		checkpoint(index);
+	locks_drop_writer(index->store->locks);
+	*open = NULL;
+	return 0;
+}
+
+void transaction_end_at(struct index **open)
+{
+	struct index *index = *open;
+
+	if (!index)
+		return;
+	/* after some errors SQLite has rolled back by itself */
+	if (!sqlite3_get_autocommit(index->db))
+		sqlite3_exec(index->db, "ROLLBACK", NULL, NULL, NULL);
+	locks_drop_writer(index->store->locks);
+	*open = NULL;
+}
