@@ -38,15 +38,18 @@
 #include "db/store-private.h"
 
 #define BATCH_ROWS 1024
+#define PACK_SLOTS 1024
 
 struct check {
 	struct index *index; /* borrowed */
 	struct pages *pages; /* owned */
 	const struct check_request *request;
 	struct check_report report;
-	uint32_t pack; /* the pack last looked at, 0 for none */
-	bool pack_is_good;
-	uint64_t pack_size; /* bytes */
+	struct pack_state {
+		uint32_t number; /* 0: none */
+		bool is_good;
+		uint64_t size; /* bytes */
+	} packs[PACK_SLOTS]; /* those last looked at, by number */
 };
 
 static void PRINTF_LIKE(3, 4)
@@ -106,26 +109,26 @@ static int check_generation(struct check *check)
 }
 
 /* Opens a pack for its header and size, when rows of it first come up. */
-static int pack_look(struct check *check, uint32_t pack)
+static int pack_look(struct check *check, uint32_t number, const struct pack_state **ret)
 {
+	struct pack_state *state = &check->packs[number % PACK_SLOTS];
 	AUTO_CLOSE int fd = -1;
 	struct stat st;
 	int r;
 
-	if (check->pack == pack)
+	*ret = state;
+	if (state->number == number)
 		return 0;
-	check->pack = pack;
-	check->pack_is_good = false;
-	check->report.packs++;
-	r = pack_open(index_store(check->index), pack, &fd);
+	*state = (struct pack_state){.number = number};
+	r = pack_open(index_store(check->index), number, &fd);
 	if (r == -ENOENT)
-		r = fail_with(-EBADMSG, "pack %" PRIu32 " is missing", pack);
+		r = fail_with(-EBADMSG, "pack %" PRIu32 " is missing", number);
 	if (r < 0)
 		return found_error(check, "", r);
 	if (fstat(fd, &st) < 0)
-		return fail_with(-errno, "pack %" PRIu32 ": %s", pack, strerror(errno));
-	check->pack_size = (uint64_t)st.st_size;
-	check->pack_is_good = true;
+		return fail_with(-errno, "pack %" PRIu32 ": %s", number, strerror(errno));
+	state->size = (uint64_t)st.st_size;
+	state->is_good = true;
 	return 0;
 }
 
@@ -163,6 +166,7 @@ static bool is_sampled(const struct check_request *request, uint64_t id)
 
 static int check_row(struct check *check, uint64_t id, const struct page_row *row)
 {
+	const struct pack_state *pack;
 	char plain[PAGE_BYTES];
 	char text[FAIL_TEXT_MAX];
 	int r;
@@ -170,12 +174,12 @@ static int check_row(struct check *check, uint64_t id, const struct page_row *ro
 	check->report.pages++;
 	if (row->length == 0)
 		return found_page(check, id, "its row in the index is damaged");
-	r = pack_look(check, row->pack);
-	if (r < 0 || !check->pack_is_good)
+	r = pack_look(check, row->pack, &pack);
+	if (r < 0 || !pack->is_good)
 		return r;
-	if (row->offset + row->length > check->pack_size) {
+	if (row->offset + row->length > pack->size) {
 		snprintf(text, sizeof(text), "pack %" PRIu32 " is cut short at byte %" PRIu64,
-			 row->pack, check->pack_size);
+			 row->pack, pack->size);
 		return found_page(check, id, text);
 	}
 	if (!is_sampled(check->request, id))
@@ -290,6 +294,16 @@ static int check_snapshots(struct check *check)
 	return r == -ENOENT ? 0 : found_error(check, "", r);
 }
 
+static int count_packs(struct check *check)
+{
+	int64_t packs;
+	int r = sql_number(check->index, "SELECT count(*) FROM pack WHERE NOT doomed", 0, &packs);
+
+	if (r == 0)
+		check->report.packs = (uint64_t)packs;
+	return found_error(check, "", r);
+}
+
 static void set_total(struct check *check)
 {
 	int64_t rows;
@@ -303,10 +317,7 @@ static void set_total(struct check *check)
 int check_store(struct index *index, const struct check_request *request, struct check_report *ret)
 {
 	static int (*const proofs[])(struct check *) = {
-		check_sqlite,
-		check_generation,
-		check_rows,
-		check_snapshots,
+		check_sqlite, check_generation, count_packs, check_rows, check_snapshots,
 	};
 	struct check check = {.index = index, .request = request};
 	int r = pages_open(index, &check.pages);

@@ -15,6 +15,29 @@ tests_check_base_SOURCES = tests/check-base.c tests/unit.h
 tests_check_base_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_base_LDADD = libbase.a $(CHECK_LIBS)
 
+# db
+UNIT_TESTS += tests/check-collision tests/check-damage tests/check-lock tests/check-map tests/check-page tests/check-store
+tests_check_damage_SOURCES = tests/check-damage.c tests/unit.h tests/store-fixture.h
+tests_check_damage_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SQLITE_CFLAGS)
+tests_check_damage_LDADD = $(DB_LIBS) $(CHECK_LIBS)
+tests_check_lock_SOURCES = tests/check-lock.c tests/unit.h
+tests_check_lock_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SQLITE_CFLAGS)
+tests_check_lock_LDADD = $(DB_LIBS) $(CHECK_LIBS)
+tests_check_map_SOURCES = tests/check-map.c tests/unit.h
+tests_check_map_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SQLITE_CFLAGS)
+tests_check_map_LDADD = $(DB_LIBS) $(CHECK_LIBS)
+tests_check_page_SOURCES = tests/check-page.c tests/unit.h
+tests_check_page_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SQLITE_CFLAGS)
+tests_check_page_LDADD = $(DB_LIBS) $(CHECK_LIBS)
+tests_check_store_SOURCES = tests/check-store.c tests/store-fixture.h tests/unit.h
+tests_check_store_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SQLITE_CFLAGS)
+tests_check_store_LDADD = $(DB_LIBS) $(CHECK_LIBS)
+# the store with a hash of 8 bits: only the bytes tell pages apart
+tests_check_collision_SOURCES = tests/check-collision.c $(libdb_a_SOURCES)
+tests_check_collision_CPPFLAGS = $(AM_CPPFLAGS) -DPAGE_HASH_MASK=0xff
+tests_check_collision_CFLAGS = $(libdb_a_CFLAGS) $(CHECK_CFLAGS)
+tests_check_collision_LDADD = $(DB_LIBS) $(CHECK_LIBS)
+
 if HAVE_CHECK
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS = $(UNIT_TESTS) $(SCRIPT_TESTS)

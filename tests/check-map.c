@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Maps against a model: an array with one entry a page.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "db/map.h"
+#include "db/store.h"
+#include "tests/unit.h"
+
+#define PAGES 200
+
+struct model {
+	enum run_kind kinds[PAGES];
+	uint64_t ids[PAGES];
+	uint32_t layers[PAGES];
+};
+
+static void model_matches(const struct model *model, const struct map *map)
+{
+	ck_assert_uint_eq(map->npages, PAGES);
+	ck_assert_uint_eq(map->runs[0].first, 0);
+	ck_assert_uint_eq(map->runs[map->nruns].first, PAGES);
+	for (uint64_t pgno = 0; pgno < PAGES; pgno++) {
+		const struct run *run = &map->runs[map_find(map, pgno)];
+
+		ck_assert_uint_le(run->first, pgno);
+		ck_assert_uint_gt(run[1].first, pgno);
+		ck_assert_int_eq(run->kind, model->kinds[pgno]);
+		if (run->kind != RUN_ABSENT)
+			ck_assert_uint_eq(run->layer, model->layers[pgno]);
+		if (run->kind == RUN_DATA)
+			ck_assert_uint_eq(run->page + pgno - run->first, model->ids[pgno]);
+	}
+}
+
+/* Random runs of one layer into builder and model. */
+static void add_random_layer(struct map_builder *builder, struct model *model, uint32_t layer)
+{
+	uint64_t id = 1000 * (layer + 1);
+
+	for (uint64_t at = rand() % 8; at < PAGES;) {
+		uint64_t count = MIN((uint64_t)(1 + rand() % 20), PAGES - at);
+		enum run_kind kind = rand() % 2 ? RUN_DATA : RUN_ZERO;
+
+		ck_assert_int_eq(map_builder_add(builder, layer, kind, at, count, id), 0);
+		for (uint64_t i = 0; i < count; i++) {
+			if (model->kinds[at + i] != RUN_ABSENT)
+				continue;
+			model->kinds[at + i] = kind;
+			model->ids[at + i] = id + i;
+			model->layers[at + i] = layer;
+		}
+		id += count + (uint64_t)(rand() % 2);
+		at += count + (uint64_t)(rand() % 3 ? 0 : rand() % 30);
+	}
+}
+
+START_TEST(layers_merge_like_the_model)
+{
+	unsigned int seed = 7;
+
+	for (int round = 0; round < 300; round++) {
+		struct model model = {0};
+		AUTO(map_builder_free_at) struct map_builder *builder = NULL;
+		AUTO(map_free_at) struct map *map = NULL;
+
+		srand(seed + (unsigned int)round);
+		ck_assert_int_eq(map_builder_new(PAGES, &builder), 0);
+		for (uint32_t layer = 0; layer < (uint32_t)(round % 6); layer++)
+			add_random_layer(builder, &model, layer);
+		ck_assert_int_eq(map_builder_finish(builder, false, &map), 0);
+		model_matches(&model, map);
+	}
+}
+END_TEST
+
+START_TEST(absent_becomes_zero_when_merged)
+{
+	AUTO(map_builder_free_at) struct map_builder *builder = NULL;
+	AUTO(map_free_at) struct map *map = NULL;
+
+	ck_assert_int_eq(map_builder_new(10, &builder), 0);
+	ck_assert_int_eq(map_builder_add(builder, 0, RUN_DATA, 4, 2, 77), 0);
+	ck_assert_int_eq(map_builder_finish(builder, true, &map), 0);
+	ck_assert_uint_eq(map->nruns, 3);
+	ck_assert_int_eq(map->runs[0].kind, RUN_ZERO);
+	ck_assert_int_eq(map->runs[1].kind, RUN_DATA);
+	ck_assert_int_eq(map->runs[2].kind, RUN_ZERO);
+}
+END_TEST
+
+START_TEST(neighbours_become_one_run)
+{
+	AUTO(map_builder_free_at) struct map_builder *builder = NULL;
+	AUTO(map_free_at) struct map *map = NULL;
+
+	ck_assert_int_eq(map_builder_new(8, &builder), 0);
+	ck_assert_int_eq(map_builder_add(builder, 0, RUN_DATA, 0, 2, 5), 0);
+	ck_assert_int_eq(map_builder_add(builder, 0, RUN_DATA, 2, 2, 7), 0);
+	ck_assert_int_eq(map_builder_add(builder, 0, RUN_DATA, 4, 2, 7), 0);
+	ck_assert_int_eq(map_builder_add(builder, 0, RUN_ZERO, 6, 1, 0), 0);
+	ck_assert_int_eq(map_builder_add(builder, 0, RUN_ZERO, 7, 1, 0), 0);
+	ck_assert_int_eq(map_builder_finish(builder, true, &map), 0);
+	ck_assert_uint_eq(map->nruns, 3);
+	ck_assert_uint_eq(map->runs[1].first, 4);
+	ck_assert_uint_eq(map->runs[2].first, 6);
+}
+END_TEST
+
+START_TEST(bad_runs_are_refused)
+{
+	AUTO(map_builder_free_at) struct map_builder *builder = NULL;
+
+	ck_assert_int_eq(map_builder_new(10, &builder), 0);
+	ck_assert_int_eq(map_builder_add(builder, 0, RUN_ZERO, 0, 0, 0), -EBADMSG);
+	ck_assert_int_eq(map_builder_add(builder, 0, RUN_ZERO, 9, 2, 0), -EBADMSG);
+	ck_assert_int_eq(map_builder_add(builder, 0, RUN_ZERO, 10, 1, 0), -EBADMSG);
+	ck_assert_int_eq(map_builder_add(builder, 0, RUN_ZERO, UINT64_MAX, 2, 0), -EBADMSG);
+	ck_assert_int_eq(map_builder_add(builder, 0, RUN_ZERO, 1, UINT64_MAX, 0), -EBADMSG);
+	ck_assert_int_eq(map_builder_add(builder, 0, RUN_ZERO, 3, 3, 0), 0);
+	ck_assert_int_eq(map_builder_add(builder, 0, RUN_ZERO, 5, 1, 0), -EBADMSG);
+	ck_assert_int_eq(map_builder_add(builder, 0, RUN_ZERO, 0, 1, 0), -EBADMSG);
+}
+END_TEST
+
+/* What lseek does on a file with those holes, page by page. */
+static int model_seek(const struct map *map, enum map_view view, uint64_t off, bool data,
+		      uint64_t *ret)
+{
+	if (off >= map->npages * PAGE_BYTES)
+		return -ENXIO;
+	for (uint64_t pgno = off / PAGE_BYTES; pgno < map->npages; pgno++)
+		if (map_is_hole(map->runs[map_find(map, pgno)].kind, view) != data) {
+			*ret = MAX(off, pgno * PAGE_BYTES);
+			return 0;
+		}
+	if (data)
+		return -ENXIO;
+	*ret = map->npages * PAGE_BYTES;
+	return 0;
+}
+
+START_TEST(seeking_is_exact)
+{
+	static const enum map_view views[] = {MAP_MEM, MAP_DIFF};
+
+	for (unsigned int seed = 0; seed < 40; seed++) {
+		struct model model = {0};
+		AUTO(map_builder_free_at) struct map_builder *builder = NULL;
+		AUTO(map_free_at) struct map *map = NULL;
+
+		srand(seed);
+		ck_assert_int_eq(map_builder_new(PAGES, &builder), 0);
+		add_random_layer(builder, &model, 0);
+		ck_assert_int_eq(map_builder_finish(builder, false, &map), 0);
+		for (uint64_t off = 0; off < (PAGES + 2) * PAGE_BYTES; off += PAGE_BYTES / 2 + 1)
+			for (size_t i = 0; i < 4; i++) {
+				uint64_t want = 0;
+				uint64_t got = 0;
+				int r = model_seek(map, views[i / 2], off, i % 2, &want);
+
+				ck_assert_int_eq(map_seek(map, views[i / 2], off, i % 2, &got), r);
+				ck_assert_uint_eq(got, want);
+			}
+	}
+}
+END_TEST
+
+UNIT_MAIN("map", layers_merge_like_the_model, absent_becomes_zero_when_merged,
+	  neighbours_become_one_run, bad_runs_are_refused, seeking_is_exact)
