@@ -46,15 +46,15 @@ struct lease {
 struct locks {
 	char *dir; /* owned */
 	bool writable;
-	int fd;			/* STORE/lock */
-	int holder_fd;		/* STORE/holders/PID, -1 without */
-	char *holder_path;	/* owned, NULL without */
-	pthread_mutex_t writer; /* who has it may ask for the writer byte */
+	int fd;		   /* STORE/lock */
+	int holder_fd;	   /* STORE/holders/PID, -1 without */
+	char *holder_path; /* owned, NULL without */
 	pthread_mutex_t mutex;
-	pthread_cond_t changed; /* a lease went */
-	struct lease *leases;	/* owned; protected by mutex */
-	size_t nleases;		/* protected by mutex */
-	size_t room;		/* protected by mutex */
+	pthread_cond_t changed; /* a lease or the writer lock went; monotonic clock */
+	bool writing;	      /* a thread has the writer lock or asks for it; protected by mutex */
+	struct lease *leases; /* owned; protected by mutex */
+	size_t nleases;	      /* protected by mutex */
+	size_t room;	      /* protected by mutex */
 };
 
 /* 0, -EAGAIN where another holds it, or another -errno. */
@@ -183,7 +183,6 @@ int locks_open(const char *dir, bool writable, struct locks **ret)
 		return fail_with(-ENOMEM, "out of memory");
 	locks->fd = locks->holder_fd = -1;
 	locks->writable = writable;
-	pthread_mutex_init(&locks->writer, NULL);
 	pthread_mutex_init(&locks->mutex, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -220,7 +219,6 @@ void locks_close(struct locks *locks)
 		close(locks->fd);
 	pthread_cond_destroy(&locks->changed);
 	pthread_mutex_destroy(&locks->mutex);
-	pthread_mutex_destroy(&locks->writer);
 	free(locks->holder_path);
 	free(locks->leases);
 	free(locks->dir);
@@ -291,36 +289,58 @@ static struct timespec to_timespec(uint64_t ns)
 				 .tv_nsec = (long)(ns % NS_PER_SEC)};
 }
 
+/* Keeps the threads of this process apart. -EAGAIN at the deadline. */
+static int writer_enter(struct locks *locks, uint64_t deadline_ns)
+{
+	struct timespec until = to_timespec(deadline_ns);
+	int r = 0;
+
+	pthread_mutex_lock(&locks->mutex);
+	while (locks->writing && r == 0)
+		r = pthread_cond_timedwait(&locks->changed, &locks->mutex, &until);
+	if (r == 0)
+		locks->writing = true;
+	pthread_mutex_unlock(&locks->mutex);
+	return r == 0 ? 0 : -EAGAIN;
+}
+
+static void writer_leave(struct locks *locks)
+{
+	pthread_mutex_lock(&locks->mutex);
+	locks->writing = false;
+	pthread_cond_broadcast(&locks->changed);
+	pthread_mutex_unlock(&locks->mutex);
+}
+
 int locks_take_writer(struct locks *locks)
 {
 	uint64_t deadline = clock_monotonic_ns() + LOCK_WRITER_WAIT_MS * NS_PER_MS;
-	struct timespec until = to_timespec(deadline);
 	char text[HOLDER_TEXT_MAX];
 	int r;
 
 	if (!locks->writable)
 		return fail_with(-EROFS, "the store cannot be written by this user or here");
-	if (pthread_mutex_clocklock(&locks->writer, CLOCK_MONOTONIC, &until) != 0)
+	if (writer_enter(locks, deadline) < 0)
 		return fail_with(-EBUSY, "another thread writes to the store for %d s",
 				 LOCK_WRITER_WAIT_MS / 1000);
 	r = byte_lock_until(locks->fd, F_WRLCK, BYTE_WRITER, deadline);
-	if (r < 0) {
-		pthread_mutex_unlock(&locks->writer);
-		if (r == -EAGAIN)
-			return fail_with(-EBUSY, "%s writes to the store for %d s: try again later",
-					 holder_find(locks, BYTE_WRITER, text, sizeof(text)),
-					 LOCK_WRITER_WAIT_MS / 1000);
-		return fail_with(r, "lock of the store: %s", strerror(-r));
+	if (r == 0) {
+		holder_mark(locks, F_WRLCK, BYTE_WRITER);
+		return 0;
 	}
-	holder_mark(locks, F_WRLCK, BYTE_WRITER);
-	return 0;
+	writer_leave(locks);
+	if (r == -EAGAIN)
+		return fail_with(-EBUSY, "%s writes to the store for %d s: try again later",
+				 holder_find(locks, BYTE_WRITER, text, sizeof(text)),
+				 LOCK_WRITER_WAIT_MS / 1000);
+	return fail_with(r, "lock of the store: %s", strerror(-r));
 }
 
 void locks_drop_writer(struct locks *locks)
 {
 	holder_mark(locks, F_UNLCK, BYTE_WRITER);
 	(void)!byte_lock(locks->fd, F_UNLCK, BYTE_WRITER);
-	pthread_mutex_unlock(&locks->writer);
+	writer_leave(locks);
 }
 
 /* Called with the mutex held. */
@@ -397,7 +417,7 @@ static int lease_take(struct locks *locks, uint64_t id, bool exclusive, unsigned
 		if (now >= deadline)
 			break;
 		/* another process cannot wake us: look again every 10 ms */
-		pthread_cond_clockwait(&locks->changed, &locks->mutex, CLOCK_MONOTONIC, &until);
+		pthread_cond_timedwait(&locks->changed, &locks->mutex, &until);
 	}
 	pthread_mutex_unlock(&locks->mutex);
 	if (r == -EAGAIN)
