@@ -7,6 +7,7 @@ libbase_a_SOURCES = \
 	base/fail.c base/fail.h \
 	base/io.c base/io.h \
 	base/log.c base/log.h \
+	base/mounts.c base/mounts.h \
 	base/options.c base/options.h \
 	base/progress.c base/progress.h \
 	base/units.c base/units.h
