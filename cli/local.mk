@@ -1,1 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
+bin_PROGRAMS += pagoda
+pagoda_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"'
+pagoda_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+pagoda_LDADD = $(DB_LIBS)
+pagoda_SOURCES = \
+	cli/cli.h \
+	cli/cmd-image.c \
+	cli/cmd-snapshot.c \
+	cli/cmd-store.c \
+	cli/cmd-view.c \
+	cli/exit.c cli/exit.h \
+	cli/main.c \
+	cli/output.c cli/output.h \
+	cli/pair.c cli/pair.h \
+	cli/program.c cli/program.h \
+	cli/unmount.c cli/unmount.h

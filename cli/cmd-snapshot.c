@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commands about what is written of snapshots: ls, info, rename, note, rm.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/fail.h"
+#include "cli/cli.h"
+#include "cli/output.h"
+#include "db/catalog.h"
+#include "db/info.h"
+
+DEFINE_AUTO(struct table *, table_free)
+
+static const char *const state_names[] = {
+	[SNAPSHOT_IMPORTING] = "importing",
+	[SNAPSHOT_DRAFT] = "draft",
+	[SNAPSHOT_SEALED] = "sealed",
+};
+
+static const struct table_column ls_columns[] = {
+	{"NAME", false},   {"SIZE", true},     {"DATA", true},	{"STORED", true}, {"STATE", false},
+	{"PARENT", false}, {"CREATED", false}, {"NOTE", false}, {"", false},
+};
+
+static void ls_add(struct table *table, const struct snapshot_row *row, bool exact)
+{
+	char text[UNITS_TEXT_MAX];
+
+	table_add(table, row->name);
+	table_add(table, output_size(text, row->size, exact));
+	table_add(table, output_size(text, row->data_pages * PAGE_BYTES, exact));
+	table_add(table, output_size(text, row->stored_bytes, exact));
+	table_add(table, state_names[row->state]);
+	table_add(table, row->parent_name[0] ? row->parent_name : "-");
+	table_add(table, units_format_time(text, row->created_ns));
+	table_add(table, row->note);
+}
+
+static int ls_json(struct index *index)
+{
+	AUTO(json_decrefp) json_t *list = json_array();
+	struct snapshot_row row = {0};
+	int r = 0;
+
+	while ((r = catalog_next(index, row.id, &row)) == 0)
+		if (json_array_append_new(list, info_json(&row)) < 0)
+			return fail_with(-ENOMEM, "out of memory");
+	return r == -ENOENT ? output_json("snapshots", json_incref(list)) : r;
+}
+
+static int ls_table(struct index *index, bool exact)
+{
+	AUTO(table_free_at) struct table *table = table_new(ls_columns);
+	struct snapshot_row row = {0};
+	int r;
+
+	if (!table)
+		return fail_with(-ENOMEM, "out of memory");
+	while ((r = catalog_next(index, row.id, &row)) == 0)
+		ls_add(table, &row, exact);
+	return r == -ENOENT ? table_print(table) : r;
+}
+
+int cmd_ls(struct cli *cli)
+{
+	AUTO(store_close_at) struct store *store = NULL;
+	AUTO(index_close_at) struct index *index = NULL;
+	int r = cli_open(cli, &store, &index);
+
+	if (r < 0)
+		return r;
+	return cli->json ? ls_json(index) : ls_table(index, cli->bytes);
+}
+
+static void info_line(const char *key, const char *value)
+{
+	printf("%-10s  ", key);
+	output_text(value);
+	putchar('\n');
+}
+
+/* "38570 pages (150.7 MiB)" */
+static void info_pages(const char *key, uint64_t pages, uint64_t bytes, bool exact)
+{
+	char size[UNITS_TEXT_MAX];
+
+	printf("%-10s  %" PRIu64 " pages (%s)\n", key, pages, output_size(size, bytes, exact));
+}
+
+static void info_digest(const struct snapshot_row *row)
+{
+	if (!row->has_digest)
+		return;
+	printf("%-10s  ", "digest");
+	for (size_t i = 0; i < DIGEST_BYTES; i++)
+		printf("%02x", row->digest[i]);
+	putchar('\n');
+}
+
+static void info_print(const struct snapshot_row *row, bool exact)
+{
+	uint64_t zero = row->size / PAGE_BYTES - row->data_pages;
+	uint64_t shared = row->layer_data - row->stored_pages;
+	char text[UNITS_TEXT_MAX];
+
+	info_line("name", row->name);
+	info_line("state", state_names[row->state]);
+	if (row->parent_name[0])
+		info_line("parent", row->parent_name);
+	info_line("created", units_format_time(text, row->created_ns));
+	if (row->note[0])
+		info_line("note", row->note);
+	info_line("size", output_size(text, row->size, exact));
+	info_pages("data", row->data_pages, row->data_pages * PAGE_BYTES, exact);
+	info_pages("zero", zero, zero * PAGE_BYTES, exact);
+	info_pages("stored", row->stored_pages, row->stored_bytes, exact);
+	info_pages("shared", shared, shared * PAGE_BYTES, exact);
+	if (row->has_vmstate)
+		info_line("vmstate", output_size(text, row->vmstate_bytes, exact));
+	info_digest(row);
+}
+
+int cmd_info(struct cli *cli)
+{
+	AUTO(store_close_at) struct store *store = NULL;
+	AUTO(index_close_at) struct index *index = NULL;
+	struct snapshot_row row;
+	int r = cli_open(cli, &store, &index);
+
+	if (r == 0)
+		r = catalog_find(index, cli->operands[0], &row);
+	if (r < 0)
+		return r;
+	if (cli->json)
+		return output_json("snapshot", info_json(&row));
+	info_print(&row, cli->bytes);
+	return 0;
+}
+
+int cmd_rename(struct cli *cli)
+{
+	AUTO(store_close_at) struct store *store = NULL;
+	AUTO(index_close_at) struct index *index = NULL;
+	const char *from = cli->operands[0];
+	const char *to = cli->operands[1];
+	int r = cli_open(cli, &store, &index);
+
+	if (r == 0)
+		r = catalog_rename(index, from, to);
+	if (r < 0)
+		return r;
+	if (cli->json)
+		return output_json("renamed", json_pack("{s:s, s:s}", "from", from, "to", to));
+	if (!cli->quiet)
+		printf("%s is now %s\n", from, to);
+	return 0;
+}
+
+int cmd_note(struct cli *cli)
+{
+	AUTO(store_close_at) struct store *store = NULL;
+	AUTO(index_close_at) struct index *index = NULL;
+	const char *name = cli->operands[0];
+	const char *note = cli->operands[1];
+	int r = cli_open(cli, &store, &index);
+
+	if (r == 0)
+		r = catalog_note(index, name, note);
+	if (r < 0)
+		return r;
+	if (cli->json)
+		return output_json("noted", json_pack("{s:s, s:s}", "name", name, "note", note));
+	if (!cli->quiet)
+		printf("%s %s\n", note[0] ? "wrote the note of" : "took away the note of", name);
+	return 0;
+}
+
+const struct option_row cmd_rm_options[] = {
+	{"dry-run", 'n', OPTION_FLAG, offsetof(struct cli, rm.dry_run), NULL,
+	 "only say what would be removed", NULL},
+	{.name = ""},
+};
+
+int cmd_rm(struct cli *cli)
+{
+	AUTO(store_close_at) struct store *store = NULL;
+	AUTO(index_close_at) struct index *index = NULL;
+	const char *name = cli->operands[0];
+	bool dry_run = cli->rm.dry_run;
+	int r = cli_open(cli, &store, &index);
+
+	if (r == 0)
+		r = catalog_remove(index, name, dry_run);
+	if (r < 0)
+		return r;
+	if (cli->json)
+		return output_json("removed",
+				   json_pack("{s:s, s:b}", "name", name, "dry_run", (int)dry_run));
+	if (!cli->quiet || dry_run)
+		printf("%s %s\n", dry_run ? "would remove" : "removed", name);
+	return 0;
+}

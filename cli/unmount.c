@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The order matters: the daemon's pid can be asked for only while it is mounted,
+ * and a descriptor of the process, opened before it can end, is what tells its end
+ * from the beginning of another process with the same pid.
+ */
+#include "config.h"
+
+#include "cli/unmount.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/pidfd.h>
+#include <sys/xattr.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fail.h"
+#include "base/mounts.h"
+#include "base/units.h"
+#include "cli/program.h"
+
+#define VIEW_TYPE "fuse.pagodafs"
+#define XATTR_PID "user.pagoda.pid"
+/* RELEASE arrives after close() has returned: what was just closed may still
+ * count as open. */
+#define BUSY_WAIT_NS (2 * NS_PER_SEC)
+#define BUSY_STEP_NS (20 * NS_PER_MS)
+#define END_WAIT_MS 60000
+
+/* The absolute path of dir without symlinks. A dead mount answers nothing about
+ * itself, so where dir cannot be resolved its parent is. */
+static int resolve(const char *dir, char path[PATH_MAX])
+{
+	char parent[PATH_MAX];
+	char *slash;
+	size_t len;
+
+	if (realpath(dir, path))
+		return 0;
+	if (errno != ENOTCONN)
+		return fail_with(errno == ENOENT ? -EINVAL : -errno, "%s", strerror(errno));
+	len = (size_t)snprintf(parent, sizeof(parent), "%s%s", dir[0] == '/' ? "" : "./", dir);
+	if (len >= sizeof(parent))
+		return fail_with(-ENAMETOOLONG, "the path is too long");
+	while (len > 1 && parent[len - 1] == '/')
+		parent[--len] = '\0';
+	slash = strrchr(parent, '/');
+	*slash = '\0';
+	if (!realpath(slash == parent ? "/" : parent, path))
+		return fail_with(-errno, "%s: %s", parent, strerror(errno));
+	len = strlen(path);
+	if (snprintf(path + len, PATH_MAX - len, "%s%s", len > 1 ? "/" : "", slash + 1) >=
+	    (int)(PATH_MAX - len))
+		return fail_with(-ENAMETOOLONG, "the path is too long");
+	return 0;
+}
+
+static int check_is_view(const char *path)
+{
+	struct mounts_entry entry;
+	int r = mounts_find(path, &entry);
+
+	if (r == -ENOENT)
+		return fail_with(-EINVAL, "nothing is mounted there");
+	if (r < 0)
+		return r;
+	if (strcmp(entry.type, VIEW_TYPE) != 0)
+		return fail_with(-EINVAL, "a file system of type %s is mounted there, not a view",
+				 entry.type);
+	return 0;
+}
+
+/* -ENOTCONN where the daemon is dead. */
+static int read_pid(const char *path, pid_t *ret_pid)
+{
+	char text[32];
+	uint64_t pid;
+	ssize_t n = getxattr(path, XATTR_PID, text, sizeof(text) - 1);
+
+	if (n < 0)
+		return fail_with(-errno, "asking for its daemon: %s", strerror(errno));
+	text[n] = '\0';
+	if (units_parse_number(text, INT_MAX, &pid) < 0 || pid == 0)
+		return fail_with(-EPROTO, "its daemon gives '%s' as its pid", text);
+	*ret_pid = (pid_t)pid;
+	return 0;
+}
+
+/* Returns a descriptor of the daemon's process. The pid is read again after it was
+ * opened: who answers then is alive, so the descriptor is not of a successor. */
+static int open_daemon(const char *path)
+{
+	AUTO_CLOSE int fd = -1;
+	pid_t pid;
+	pid_t again;
+	int r = read_pid(path, &pid);
+
+	if (r < 0)
+		return r;
+	fd = pidfd_open(pid, 0);
+	if (fd < 0)
+		return fail_with(errno == ESRCH ? -ENOTCONN : -errno, "its daemon, pid %d: %s",
+				 (int)pid, strerror(errno));
+	r = read_pid(path, &again);
+	if (r < 0)
+		return r;
+	if (again != pid)
+		return fail_with(-EAGAIN, "another view has just been mounted there: try again");
+	return TAKE_FD(fd);
+}
+
+/* An ordinary user unmounts through the set-user-id helper of FUSE, which says
+ * no other code than "failed": -EBUSY is by far its most common reason. */
+static int unmount_once(const char *path, int flags)
+{
+	char *const argv[] = {"fusermount3", "-u",	   flags & MNT_DETACH ? "-z" : "-q",
+			      "--",	     (char *)path, NULL};
+	char said[128];
+	int code;
+
+	if (umount2(path, flags | UMOUNT_NOFOLLOW) == 0)
+		return 0;
+	if (errno != EPERM || geteuid() == 0)
+		return -errno;
+	code = program_run("fusermount3", argv, said, sizeof(said));
+	return code > 0 ? -EBUSY : code;
+}
+
+static int unmount_wait(const char *path)
+{
+	const struct timespec step = {.tv_nsec = BUSY_STEP_NS};
+	uint64_t deadline = clock_monotonic_ns() + BUSY_WAIT_NS;
+	int r;
+
+	while ((r = unmount_once(path, 0)) == -EBUSY && clock_monotonic_ns() < deadline)
+		nanosleep(&step, NULL);
+	if (r == -EBUSY)
+		return fail_with(r, "it is in use: close what is open below it and try again");
+	return r < 0 ? fail_with(r, "%s", strerror(-r)) : 0;
+}
+
+static int wait_end(int daemon_fd)
+{
+	struct pollfd ended = {.fd = daemon_fd, .events = POLLIN};
+	int n;
+
+	do
+		n = poll(&ended, 1, END_WAIT_MS);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return fail_with(-errno, "waiting for its daemon: %s", strerror(errno));
+	if (n == 0)
+		return fail_with(-ETIMEDOUT,
+				 "it is unmounted, but its daemon has not ended for %d s",
+				 END_WAIT_MS / 1000);
+	return 0;
+}
+
+/* Nothing is left to flush, and who still holds files of it only gets errors. */
+static int unmount_dead(const char *path)
+{
+	int r = unmount_once(path, MNT_DETACH);
+
+	return r < 0 ? fail_with(r, "its daemon is dead, and unmounting: %s", strerror(-r)) : 0;
+}
+
+int unmount_view(const char *dir)
+{
+	AUTO_CLOSE int daemon_fd = -1;
+	char path[PATH_MAX];
+	int r = resolve(dir, path);
+
+	if (r == 0)
+		r = check_is_view(path);
+	if (r < 0)
+		return r;
+	daemon_fd = open_daemon(path);
+	if (daemon_fd == -ENOTCONN)
+		return unmount_dead(path);
+	if (daemon_fd < 0)
+		return daemon_fd;
+	r = unmount_wait(path);
+	return r < 0 ? r : wait_end(daemon_fd);
+}
