@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages for people, on standard error: one line each, one write(2) each.
+ * Messages for people, on standard error (or in the system log): one line each,
+ * one write(2) each.
  *
  * "program: message". Safe from any thread. Only main files and fusefs/ops.c
  * log above debug, and each error once: who returns an error does not log it.
@@ -20,6 +21,10 @@ enum log_level {
 
 /* Before the first message and before threads start. program is borrowed. */
 void log_init(const char *program, enum log_level most);
+
+/* From here on to syslog(3) instead, as a daemon: for who has given up his
+ * standard error. Before threads start or after, but once. */
+void log_to_syslog(void);
 
 void log_at(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 
