@@ -1,1 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
+#
+# libfusefs.a is the room without main.c, so that unit tests can link its parts.
+noinst_LIBRARIES += libfusefs.a
+libfusefs_a_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS) $(JANSSON_CFLAGS)
+libfusefs_a_SOURCES = \
+	fusefs/daemon.c fusefs/daemon.h \
+	fusefs/file.c fusefs/file.h \
+	fusefs/fuse.h \
+	fusefs/listing.c fusefs/listing.h \
+	fusefs/mount.c fusefs/mount.h \
+	fusefs/mounts.c fusefs/mounts.h \
+	fusefs/names.c fusefs/names.h \
+	fusefs/node.c fusefs/node.h \
+	fusefs/ops.c fusefs/ops.h \
+	fusefs/repeat.c fusefs/repeat.h \
+	fusefs/settings.c fusefs/settings.h \
+	fusefs/threads.c fusefs/threads.h \
+	fusefs/view.h \
+	fusefs/workingset.c fusefs/workingset.h
+
+bin_PROGRAMS += pagodafs
+pagodafs_SOURCES = fusefs/main.c
+pagodafs_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS) $(JANSSON_CFLAGS)
+pagodafs_LDADD = libfusefs.a $(DB_LIBS) $(FUSE_LIBS)

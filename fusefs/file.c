@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "fusefs/file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/fail.h"
+#include "db/snapshot.h"
+#include "db/store.h"
+#include "fusefs/node.h"
+#include "fusefs/workingset.h"
+
+#define NAME_ROOM (SNAPSHOT_NAME_MAX + 32) /* "<snapshot>/<file>" */
+
+/* Bytes of a file that is not mapped. */
+struct content {
+	size_t refs; /* protected by the table's lock */
+	char *data;  /* owned */
+	size_t len;
+	size_t room;
+};
+
+struct file {
+	uint64_t number;
+	const struct node_type *type;
+	struct snapshot *snapshot; /* owned: the lease; NULL for what is not fixed */
+	struct content *content;   /* shared if fixed, else of this file; NULL if mapped */
+	uint64_t npages;	   /* of the image */
+	bool writer;
+	char name[NAME_ROOM];
+	/* Of a writer: it and the content are protected by lock. */
+	pthread_mutex_t lock;
+	bool written; /* and not stored */
+	bool emptied; /* and nothing written since */
+	/* Protected by the table's lock. */
+	struct file *newer;
+	struct file *older;
+};
+
+static int content_new(void *data, size_t len, struct content **ret)
+{
+	struct content *content = malloc(sizeof(*content));
+
+	if (!content) {
+		free(data);
+		return fail_with(-ENOMEM, "out of memory");
+	}
+	*content = (struct content){.refs = 1, .data = data, .len = len, .room = len};
+	*ret = content;
+	return 0;
+}
+
+static void table_add(struct file_table *table, struct file *file)
+{
+	pthread_mutex_lock(&table->lock);
+	file->older = table->newest;
+	if (table->newest)
+		table->newest->newer = file;
+	table->newest = file;
+	pthread_mutex_unlock(&table->lock);
+}
+
+static void table_remove(struct file_table *table, struct file *file)
+{
+	pthread_mutex_lock(&table->lock);
+	if (file->newer)
+		file->newer->older = file->older;
+	else if (table->newest == file)
+		table->newest = file->older;
+	if (file->older)
+		file->older->newer = file->newer;
+	pthread_mutex_unlock(&table->lock);
+}
+
+/* What another has open, with a reference for the caller; NULL if nobody has. */
+static struct content *content_share(struct file_table *table, uint64_t number)
+{
+	struct content *content = NULL;
+
+	pthread_mutex_lock(&table->lock);
+	for (struct file *file = table->newest; file && !content; file = file->older)
+		if (file->number == number)
+			content = file->content;
+	if (content)
+		content->refs++;
+	pthread_mutex_unlock(&table->lock);
+	return content;
+}
+
+static void content_release(struct file_table *table, struct content *content)
+{
+	bool last;
+
+	if (!content)
+		return;
+	pthread_mutex_lock(&table->lock);
+	last = --content->refs == 0;
+	pthread_mutex_unlock(&table->lock);
+	if (!last)
+		return;
+	free(content->data);
+	free(content);
+}
+
+static void file_free(struct file_table *table, struct file *file)
+{
+	content_release(table, file->content);
+	snapshot_close(file->snapshot);
+	pthread_mutex_destroy(&file->lock);
+	free(file);
+}
+
+static int gone_is_stale(int r)
+{
+	return r == -ENOENT ? -ESTALE : r;
+}
+
+static int fill_content(struct file_table *table, struct index *index,
+			const struct snapshot_row *row, struct file *file)
+{
+	void *data;
+	size_t len;
+	int r;
+
+	if (file->type->is_fixed)
+		file->content = content_share(table, file->number);
+	if (file->content)
+		return 0;
+	r = file->type->load(index, row, &data, &len);
+	return r < 0 ? r : content_new(data, len, &file->content);
+}
+
+/* Fixed files hold the lease, which comes before the row: a row read earlier may
+ * be of a snapshot that is being removed. */
+static int fill(struct file_table *table, struct index *index, struct file *file)
+{
+	uint64_t id = node_id(file->number);
+	struct snapshot_row found;
+	const struct snapshot_row *row = &found;
+	int r;
+
+	if (file->type->is_fixed) {
+		r = snapshot_open(index, id, &file->snapshot);
+		if (r == 0)
+			row = snapshot_row(file->snapshot);
+	} else {
+		r = catalog_find_id(index, id, &found);
+	}
+	if (r < 0)
+		return r;
+	file->npages = row->size / PAGE_BYTES;
+	snprintf(file->name, sizeof(file->name), "%s/%s", row->name, file->type->name);
+	return file->type->is_mapped ? 0 : fill_content(table, index, row, file);
+}
+
+int file_open(struct file_table *table, struct index *index, uint64_t number, bool writer,
+	      struct file **ret)
+{
+	enum node_kind kind = node_kind(number);
+	struct file *file;
+	int r;
+
+	if (kind == NODE_DIR || kind == NODE_KINDS)
+		return -ESTALE;
+	writer = writer && node_type(kind)->is_replaceable;
+	if (writer && !store_is_writable(index_store(index)))
+		return -EROFS;
+	file = calloc(1, sizeof(*file));
+	if (!file)
+		return fail_with(-ENOMEM, "out of memory");
+	file->number = number;
+	file->type = node_type(kind);
+	file->writer = writer;
+	pthread_mutex_init(&file->lock, NULL);
+	r = fill(table, index, file);
+	if (r < 0) {
+		file_free(table, file);
+		return gone_is_stale(r);
+	}
+	table_add(table, file);
+	*ret = file;
+	return 0;
+}
+
+int file_close(struct file_table *table, struct index *index, struct file *file)
+{
+	int r = file->emptied ? file_sync(file, index) : 0;
+
+	table_remove(table, file);
+	file_free(table, file);
+	return r;
+}
+
+void file_close_all(struct file_table *table)
+{
+	while (table->newest) {
+		struct file *file = table->newest;
+
+		table_remove(table, file);
+		file_free(table, file);
+	}
+}
+
+const char *file_name(const struct file *file)
+{
+	return file->name;
+}
+
+bool file_is_fixed(const struct file *file)
+{
+	return file->type->is_fixed;
+}
+
+uint64_t file_size(struct file *file)
+{
+	uint64_t size;
+
+	if (file->type->is_mapped)
+		return file->npages * PAGE_BYTES;
+	pthread_mutex_lock(&file->lock);
+	size = file->content->len;
+	pthread_mutex_unlock(&file->lock);
+	return size;
+}
+
+int file_read(struct file *file, struct pages *pages, uint64_t off, void *buf, size_t len,
+	      size_t *ret_len)
+{
+	uint64_t size = file_size(file);
+	size_t count = off < size ? (size_t)MIN((uint64_t)len, size - off) : 0;
+	int r = 0;
+
+	if (count > 0 && file->type->is_mapped) {
+		r = snapshot_read(file->snapshot, pages, file->type->view, off, buf, count);
+	} else if (count > 0) {
+		pthread_mutex_lock(&file->lock);
+		/* a writer may have made it shorter meanwhile */
+		count = off < file->content->len ? MIN(count, file->content->len - off) : 0;
+		memcpy(buf, file->content->data + off, count);
+		pthread_mutex_unlock(&file->lock);
+	}
+	if (r == 0)
+		*ret_len = count;
+	return r;
+}
+
+int file_seek(struct file *file, int64_t off, bool data, uint64_t *ret_off)
+{
+	uint64_t size = file_size(file);
+
+	if (off < 0 || (uint64_t)off >= size)
+		return -ENXIO;
+	if (file->type->is_mapped)
+		return map_seek(snapshot_map(file->snapshot, file->type->view), file->type->view,
+				(uint64_t)off, data, ret_off);
+	*ret_off = data ? (uint64_t)off : size;
+	return 0;
+}
+
+/* Makes the content len bytes long, new ones zero. Under the file's lock. */
+static int resize(struct content *content, uint64_t len)
+{
+	if (len > ATTACHMENT_BYTES_MAX)
+		return -EFBIG;
+	if (len > content->room) {
+		size_t room = MIN(MAX(len, 2 * content->room), ATTACHMENT_BYTES_MAX);
+		char *data = realloc(content->data, room);
+
+		if (!data)
+			return fail_with(-ENOMEM, "out of memory");
+		content->data = data;
+		content->room = room;
+	}
+	if (len > content->len)
+		memset(content->data + content->len, 0, len - content->len);
+	content->len = len;
+	return 0;
+}
+
+int file_write(struct file *file, uint64_t off, bool append, const void *buf, size_t len)
+{
+	struct content *content = file->content;
+	uint64_t end;
+	int r = 0;
+
+	if (!file->writer)
+		return -EROFS;
+	pthread_mutex_lock(&file->lock);
+	if (append)
+		off = content->len;
+	if (__builtin_add_overflow(off, len, &end))
+		r = -EFBIG;
+	else if (end > content->len)
+		r = resize(content, end);
+	if (r == 0) {
+		memcpy(content->data + off, buf, len);
+		file->written = true;
+		file->emptied = false;
+	}
+	pthread_mutex_unlock(&file->lock);
+	return r;
+}
+
+/* Under the file's lock. */
+static int truncate_locked(struct file *file, uint64_t size)
+{
+	int r = resize(file->content, size);
+
+	if (r < 0)
+		return r;
+	file->emptied = size == 0;
+	file->written = size != 0;
+	return 0;
+}
+
+int file_truncate(struct file *file, uint64_t size)
+{
+	int r;
+
+	if (!file->writer)
+		return -EROFS;
+	pthread_mutex_lock(&file->lock);
+	r = truncate_locked(file, size);
+	pthread_mutex_unlock(&file->lock);
+	return r;
+}
+
+/* Truncates the file if it belongs to a writer who has changed nothing yet. */
+static bool truncate_untouched(struct file *file, uint64_t size, int *ret)
+{
+	bool untouched;
+
+	pthread_mutex_lock(&file->lock);
+	untouched = file->writer && !file->written && !file->emptied;
+	if (untouched)
+		*ret = truncate_locked(file, size);
+	pthread_mutex_unlock(&file->lock);
+	return untouched;
+}
+
+int file_truncate_number(struct file_table *table, struct index *index, uint64_t number,
+			 uint64_t size)
+{
+	struct file *file;
+	int closed;
+	int r;
+
+	pthread_mutex_lock(&table->lock);
+	for (file = table->newest; file; file = file->older)
+		if (file->number == number && truncate_untouched(file, size, &r))
+			break;
+	pthread_mutex_unlock(&table->lock);
+	if (file)
+		return r;
+
+	r = file_open(table, index, number, true, &file);
+	if (r < 0)
+		return r;
+	r = file_truncate(file, size);
+	if (r == 0)
+		r = file_sync(file, index);
+	closed = file_close(table, index, file);
+	return r < 0 ? r : closed;
+}
+
+/* Under the file's lock: nobody changes it while it is proved and stored. */
+static int store(struct file *file, struct index *index)
+{
+	int r = workingset_check(file->content->data, file->content->len, file->npages);
+
+	if (r < 0)
+		return r;
+	r = attachment_write(index, node_id(file->number), file->type->name, file->content->data,
+			     file->content->len);
+	if (r < 0)
+		return gone_is_stale(r);
+	file->written = false;
+	file->emptied = false;
+	return 0;
+}
+
+int file_flush(struct file *file, struct index *index)
+{
+	int r;
+
+	pthread_mutex_lock(&file->lock);
+	r = file->written ? store(file, index) : 0;
+	pthread_mutex_unlock(&file->lock);
+	return r;
+}
+
+int file_sync(struct file *file, struct index *index)
+{
+	int r;
+
+	pthread_mutex_lock(&file->lock);
+	r = file->written || file->emptied ? store(file, index) : 0;
+	pthread_mutex_unlock(&file->lock);
+	return r;
+}

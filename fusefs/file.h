@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Open files of a view.
+ *
+ * A struct file is one open(2): the kernel hands it back with every call, from
+ * any thread. It holds either an open snapshot (mem, diff), or bytes taken when
+ * it was opened (the others); bytes that cannot change are shared by all who
+ * have the file open. Calls take the index or pages of the calling thread.
+ *
+ * Who writes a working set changes bytes of his own, which replace the old ones
+ * as a whole when he closes.
+ *
+ * Knows nothing of FUSE. Functions return 0 or -errno with words.
+ */
+#ifndef PAGODA_FUSEFS_FILE_H
+#define PAGODA_FUSEFS_FILE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "db/index.h"
+#include "db/pages.h"
+
+struct file;
+
+struct file_table {
+	pthread_mutex_t lock;
+	struct file *newest; /* list, protected by lock */
+};
+
+#define FILE_TABLE_INIT                                                                            \
+	{                                                                                          \
+		.lock = PTHREAD_MUTEX_INITIALIZER                                                  \
+	}
+
+/* Opens node number. with writer it is to be changed, which only a working set
+ * can: others are opened all the same and refuse the write (QEMU opens what it
+ * reads for writing). -ESTALE if its snapshot is gone, -EROFS for a working set
+ * in a store that cannot be written, -EBADMSG. */
+int file_open(struct file_table *table, struct index *index, uint64_t number, bool writer,
+	      struct file **ret) MUST_CHECK;
+
+/* Lets go. Stores what was only emptied, see file_truncate: its error is the
+ * only one. */
+int file_close(struct file_table *table, struct index *index, struct file *file);
+
+/* Lets go of all, storing nothing: for after the last request. */
+void file_close_all(struct file_table *table);
+
+/* "guest-a/mem", by the snapshot's name at open. */
+const char *file_name(const struct file *file);
+
+/* Does it never change? */
+bool file_is_fixed(const struct file *file);
+
+/* Bytes. */
+uint64_t file_size(struct file *file);
+
+/* Reads at off into buf (room for len bytes) up to the end of the file;
+ * *ret_len is below len only there. -EIO, -EBADMSG. */
+int file_read(struct file *file, struct pages *pages, uint64_t off, void *buf, size_t len,
+	      size_t *ret_len) MUST_CHECK;
+
+/* lseek(2) with SEEK_DATA or SEEK_HOLE. -ENXIO past the end. */
+int file_seek(struct file *file, int64_t off, bool data, uint64_t *ret_off) MUST_CHECK;
+
+/* -EROFS unless it is a working set opened by a writer; -EFBIG beyond
+ * ATTACHMENT_BYTES_MAX. with append off is not looked at. */
+int file_write(struct file *file, uint64_t off, bool append, const void *buf,
+	       size_t len) MUST_CHECK;
+int file_truncate(struct file *file, uint64_t size) MUST_CHECK;
+
+/* Truncates a node of which only the number is known. The kernel does not say
+ * which open(2) a truncation by O_TRUNC belongs to: it is applied to the newest
+ * writer who has changed nothing yet. Where there is none it takes effect at once. */
+int file_truncate_number(struct file_table *table, struct index *index, uint64_t number,
+			 uint64_t size) MUST_CHECK;
+
+/* Stores what was written, durably: the old bytes are there or the new ones.
+ * -EINVAL if it is no working set of this image, -ESTALE if the snapshot is
+ * gone, -EROFS, -ENOSPC, ...: the old ones are untouched. What was only emptied
+ * is stored by fsync and by the last close, not when one of several descriptors
+ * is closed: a shell opens its `>` long before the first byte is written. */
+int file_flush(struct file *file, struct index *index) MUST_CHECK;
+int file_sync(struct file *file, struct index *index) MUST_CHECK;
+
+#endif

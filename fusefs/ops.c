@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A fixed file opened for writing is direct_io on that handle: a shared map of
+ * it would write into the pages that every other reader sees.
+ *
+ * The kernel is never notified of anything: a notification from a request
+ * handler can wait for that very request.
+ */
+#include "config.h"
+
+#include "fusefs/ops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fail.h"
+#include "base/log.h"
+#include "db/catalog.h"
+#include "fusefs/file.h"
+#include "fusefs/listing.h"
+#include "fusefs/names.h"
+#include "fusefs/node.h"
+#include "fusefs/threads.h"
+#include "fusefs/view.h"
+
+#define REQUESTS_MOST 64 /* readahead in flight */
+
+#define XATTR_PID "user.pagoda.pid"
+#define XATTR_STORE "user.pagoda.store"
+
+static struct view *view_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+static struct file *file_of(const struct fuse_file_info *fi)
+{
+	return (struct file *)(uintptr_t)fi->fh;
+}
+
+/* ---- errors ---- */
+
+static int errno_of(int err)
+{
+	switch (err) {
+	case -EBADMSG:
+	case -EPROTONOSUPPORT:
+		return EIO;
+	default:
+		return -err;
+	}
+}
+
+/* Is it an answer to the caller rather than trouble of the store? */
+static bool is_answer(int err)
+{
+	switch (err) {
+	case -ENOENT:
+	case -ESTALE:
+	case -EROFS:
+	case -ENXIO:
+	case -ENAMETOOLONG:
+	case -EFBIG:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void say(struct view *view, const char *what, const char *object, int err)
+{
+	char line[FAIL_TEXT_MAX + 256];
+	uint64_t held;
+
+	snprintf(line, sizeof(line), "%s of %s: %s%s", what, object, fail_text(err),
+		 err == -EBADMSG ? "; pagoda check --read-data finds all that is damaged" : "");
+	if (!repeat_allows(&view->said, line, clock_monotonic_ns(), &held))
+		return;
+	if (held > 0)
+		log_error("%s (%" PRIu64 " more times since it was last said)", line, held);
+	else
+		log_error("%s", line);
+}
+
+/* Answers with err, which is negative. object may be NULL: a node by number. */
+static void reply_failure(fuse_req_t req, const char *what, const char *object, int err)
+{
+	if (!is_answer(err))
+		say(view_of(req), what, object, err);
+	fuse_reply_err(req, errno_of(err));
+}
+
+static void reply_result(fuse_req_t req, const char *what, const struct file *file, int r)
+{
+	if (r < 0)
+		reply_failure(req, what, file_name(file), r);
+	else
+		fuse_reply_err(req, 0);
+}
+
+/* For messages about a node that is not open. */
+static const char *describe(uint64_t number, char text[64])
+{
+	enum node_kind kind = node_kind(number);
+
+	if (number == NODE_ROOT)
+		snprintf(text, 64, "the root");
+	else if (kind == NODE_DIR || kind == NODE_KINDS)
+		snprintf(text, 64, "snapshot %" PRIu64, node_id(number));
+	else
+		snprintf(text, 64, "%s of snapshot %" PRIu64, node_type(kind)->name,
+			 node_id(number));
+	return text;
+}
+
+/* ---- the session ---- */
+
+static void op_init(UNUSED void *data, struct fuse_conn_info *conn)
+{
+	conn->max_write = THREADS_REPLY_BYTES; /* decides the largest read, too */
+	conn->max_background = REQUESTS_MOST;
+	conn->congestion_threshold = REQUESTS_MOST * 3 / 4;
+	/* AUTO_INVAL_DATA drops the page cache on any doubt. O_TRUNC as part of open
+	 * makes the kernel's size 0 whatever is answered. Requests are small: splice
+	 * costs more than it saves. */
+	conn->want &= ~(unsigned int)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ATOMIC_O_TRUNC |
+				      FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+				      FUSE_CAP_SPLICE_MOVE);
+}
+
+static void op_statfs(fuse_req_t req, UNUSED fuse_ino_t ino)
+{
+	struct statvfs st;
+
+	if (statvfs(store_path(view_of(req)->store), &st) < 0) {
+		reply_failure(req, "statfs", store_path(view_of(req)->store), -errno);
+		return;
+	}
+	st.f_namemax = SNAPSHOT_NAME_MAX;
+	fuse_reply_statfs(req, &st);
+}
+
+/* ---- names and attributes ---- */
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fuse_entry_param entry;
+	int r = names_find(view_of(req), threads_current()->index, parent, name, &entry);
+
+	if (r < 0)
+		reply_failure(req, "lookup", name, r);
+	else
+		fuse_reply_entry(req, &entry);
+}
+
+static void reply_stat(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi)
+{
+	struct stat st;
+	char text[64];
+	double timeout;
+	int r = names_stat(view_of(req), threads_current()->index, ino, &st, &timeout);
+
+	if (r < 0) {
+		reply_failure(req, "stat", describe(ino, text), r);
+		return;
+	}
+	if (fi) /* what was taken at open stays as long as it was */
+		st.st_size = (off_t)file_size(file_of(fi));
+	fuse_reply_attr(req, &st, timeout);
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	reply_stat(req, ino, fi);
+}
+
+static int set_size(struct view *view, fuse_ino_t ino, uint64_t size,
+		    const struct fuse_file_info *fi)
+{
+	if (fi)
+		return file_truncate(file_of(fi), size);
+	if (!node_type(node_kind(ino))->is_replaceable)
+		return -EROFS;
+	return file_truncate_number(&view->files, threads_current()->index, ino, size);
+}
+
+/* Owner, mode and times are the mount's and the snapshot's, not the caller's. */
+static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		       struct fuse_file_info *fi)
+{
+	enum node_kind kind = ino == NODE_ROOT ? NODE_DIR : node_kind(ino);
+	char text[64];
+	int r;
+
+	if (kind == NODE_KINDS) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	if (kind == NODE_DIR || (to_set & ~FUSE_SET_ATTR_SIZE)) {
+		fuse_reply_err(req, EPERM);
+		return;
+	}
+	r = set_size(view_of(req), ino, (uint64_t)attr->st_size, fi);
+	if (r < 0)
+		reply_failure(req, "truncation", describe(ino, text), r);
+	else
+		reply_stat(req, ino, fi);
+}
+
+/* ---- extended attributes: how `pagoda umount` finds the daemon ---- */
+
+static const char *xattr_value(struct view *view, const char *name, char text[32])
+{
+	if (strcmp(name, XATTR_STORE) == 0)
+		return store_path(view->store);
+	if (strcmp(name, XATTR_PID) != 0)
+		return NULL;
+	snprintf(text, 32, "%d", (int)getpid());
+	return text;
+}
+
+/* size 0 asks for the length only. */
+static void reply_xattr(fuse_req_t req, const char *data, size_t len, size_t size)
+{
+	if (size == 0)
+		fuse_reply_xattr(req, len);
+	else if (size < len)
+		fuse_reply_err(req, ERANGE);
+	else
+		fuse_reply_buf(req, data, len);
+}
+
+static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	char text[32];
+	const char *value = ino == NODE_ROOT ? xattr_value(view_of(req), name, text) : NULL;
+
+	if (!value)
+		fuse_reply_err(req, ENODATA);
+	else
+		reply_xattr(req, value, strlen(value), size);
+}
+
+static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	static const char names[] = XATTR_PID "\0" XATTR_STORE;
+
+	reply_xattr(req, names, ino == NODE_ROOT ? sizeof(names) : 0, size);
+}
+
+/* ---- directories ---- */
+
+static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct stat st;
+	char text[64];
+	double timeout;
+	int r = names_stat(view_of(req), threads_current()->index, ino, &st, &timeout);
+
+	/* implemented, so that the kernel does not cache listings on its own */
+	if (r < 0)
+		reply_failure(req, "opening", describe(ino, text), r);
+	else
+		fuse_reply_open(req, fi);
+}
+
+static void op_releasedir(fuse_req_t req, UNUSED fuse_ino_t ino, UNUSED struct fuse_file_info *fi)
+{
+	fuse_reply_err(req, 0);
+}
+
+static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		       UNUSED struct fuse_file_info *fi)
+{
+	struct worker *worker = threads_current();
+	struct listing listing = {
+		.req = req, .data = worker->reply, .room = MIN(size, THREADS_REPLY_BYTES)};
+	char text[64];
+	int r = ino == NODE_ROOT ? listing_root(&listing, worker->index, (uint64_t)off)
+				 : listing_snapshot(&listing, worker->index, ino, (uint64_t)off);
+
+	/* what was listed before an error is worth an answer; the error comes again */
+	if (r < 0 && listing.used == 0)
+		reply_failure(req, "listing", describe(ino, text), r);
+	else
+		fuse_reply_buf(req, listing.data, listing.used);
+}
+
+/* ---- files ---- */
+
+static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	bool for_writing = (fi->flags & O_ACCMODE) != O_RDONLY;
+	struct view *view = view_of(req);
+	struct worker *worker = threads_current();
+	struct file *file;
+	char text[64];
+	int r = file_open(&view->files, worker->index, ino, for_writing, &file);
+
+	if (r < 0) {
+		reply_failure(req, "opening", describe(ino, text), r);
+		return;
+	}
+	fi->fh = (uintptr_t)file;
+	fi->direct_io = for_writing || !file_is_fixed(file);
+	fi->keep_cache = !fi->direct_io;
+	/* an interrupted open(2) never hears of this handle, nor sends a release */
+	if (fuse_reply_open(req, fi) == -ENOENT)
+		file_close(&view->files, worker->index, file);
+}
+
+static void op_release(fuse_req_t req, UNUSED fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct view *view = view_of(req);
+	struct file *file = file_of(fi);
+	int r = file_close(&view->files, threads_current()->index, file);
+	char text[64];
+
+	/* nobody hears the answer, so every failure is worth a line */
+	if (r < 0)
+		say(view, "storing", describe(ino, text), r);
+	fuse_reply_err(req, 0);
+}
+
+/* The whole range up to the end of the file, or EIO: a short answer inside it
+ * would be SIGBUS, or zeros, for who has it mapped. */
+static void op_read(fuse_req_t req, UNUSED fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi)
+{
+	struct worker *worker = threads_current();
+	struct file *file = file_of(fi);
+	size_t len;
+	int r;
+
+	if (size > THREADS_REPLY_BYTES) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	r = file_read(file, worker->pages, (uint64_t)off, worker->reply, size, &len);
+	if (r == 0) {
+		fuse_reply_buf(req, worker->reply, len);
+		return;
+	}
+	say(view_of(req), "read", file_name(file), r);
+	fuse_reply_err(req, EIO);
+}
+
+static void op_write(fuse_req_t req, UNUSED fuse_ino_t ino, const char *data, size_t size,
+		     off_t off, struct fuse_file_info *fi)
+{
+	struct file *file = file_of(fi);
+	int r = file_write(file, (uint64_t)off, fi->flags & O_APPEND, data, size);
+
+	if (r < 0)
+		reply_failure(req, "write", file_name(file), r);
+	else
+		fuse_reply_write(req, size);
+}
+
+static void op_flush(fuse_req_t req, UNUSED fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct file *file = file_of(fi);
+
+	reply_result(req, "storing", file, file_flush(file, threads_current()->index));
+}
+
+static void op_fsync(fuse_req_t req, UNUSED fuse_ino_t ino, UNUSED int datasync,
+		     struct fuse_file_info *fi)
+{
+	struct file *file = file_of(fi);
+
+	reply_result(req, "storing", file, file_sync(file, threads_current()->index));
+}
+
+static void op_lseek(fuse_req_t req, UNUSED fuse_ino_t ino, off_t off, int whence,
+		     struct fuse_file_info *fi)
+{
+	struct file *file = file_of(fi);
+	uint64_t to;
+	int r;
+
+	if (whence != SEEK_DATA && whence != SEEK_HOLE) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	r = file_seek(file, off, whence == SEEK_DATA, &to);
+	if (r < 0)
+		reply_failure(req, "seek", file_name(file), r);
+	else
+		fuse_reply_lseek(req, (off_t)to);
+}
+
+static void op_fallocate(fuse_req_t req, UNUSED fuse_ino_t ino, UNUSED int mode, UNUSED off_t off,
+			 UNUSED off_t len, struct fuse_file_info *fi)
+{
+	fuse_reply_err(req, file_is_fixed(file_of(fi)) ? EROFS : EOPNOTSUPP);
+}
+
+/* ---- names are made and taken away by pagoda(1), not here ---- */
+
+static void op_create(fuse_req_t req, UNUSED fuse_ino_t parent, UNUSED const char *name,
+		      UNUSED mode_t mode, UNUSED struct fuse_file_info *fi)
+{
+	fuse_reply_err(req, EPERM);
+}
+
+static void op_mknod(fuse_req_t req, UNUSED fuse_ino_t parent, UNUSED const char *name,
+		     UNUSED mode_t mode, UNUSED dev_t rdev)
+{
+	fuse_reply_err(req, EPERM);
+}
+
+static void op_mkdir(fuse_req_t req, UNUSED fuse_ino_t parent, UNUSED const char *name,
+		     UNUSED mode_t mode)
+{
+	fuse_reply_err(req, EPERM);
+}
+
+/* unlink and rmdir */
+static void op_remove(fuse_req_t req, UNUSED fuse_ino_t parent, UNUSED const char *name)
+{
+	fuse_reply_err(req, EPERM);
+}
+
+static void op_symlink(fuse_req_t req, UNUSED const char *target, UNUSED fuse_ino_t parent,
+		       UNUSED const char *name)
+{
+	fuse_reply_err(req, EPERM);
+}
+
+static void op_rename(fuse_req_t req, UNUSED fuse_ino_t parent, UNUSED const char *name,
+		      UNUSED fuse_ino_t to_parent, UNUSED const char *to_name,
+		      UNUSED unsigned int flags)
+{
+	fuse_reply_err(req, EPERM);
+}
+
+static void op_link(fuse_req_t req, UNUSED fuse_ino_t ino, UNUSED fuse_ino_t to_parent,
+		    UNUSED const char *to_name)
+{
+	fuse_reply_err(req, EPERM);
+}
+
+const struct fuse_lowlevel_ops ops_table = {
+	.init = op_init,
+	.statfs = op_statfs,
+	.lookup = op_lookup,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.getxattr = op_getxattr,
+	.listxattr = op_listxattr,
+	.opendir = op_opendir,
+	.readdir = op_readdir,
+	.releasedir = op_releasedir,
+	.open = op_open,
+	.read = op_read,
+	.write = op_write,
+	.flush = op_flush,
+	.fsync = op_fsync,
+	.release = op_release,
+	.lseek = op_lseek,
+	.fallocate = op_fallocate,
+	.create = op_create,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.unlink = op_remove,
+	.rmdir = op_remove,
+	.symlink = op_symlink,
+	.rename = op_rename,
+	.link = op_link,
+};
