@@ -37,6 +37,11 @@ tests_check_collision_SOURCES = tests/check-collision.c $(libdb_a_SOURCES)
 tests_check_collision_CPPFLAGS = $(AM_CPPFLAGS) -DPAGE_HASH_MASK=0xff
 tests_check_collision_CFLAGS = $(libdb_a_CFLAGS) $(CHECK_CFLAGS)
 tests_check_collision_LDADD = $(DB_LIBS) $(CHECK_LIBS)
+# fusefs
+UNIT_TESTS += tests/check-view
+tests_check_view_SOURCES = tests/check-view.c tests/unit.h
+tests_check_view_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_view_LDADD = libfusefs.a $(DB_LIBS) $(CHECK_LIBS)
 
 if HAVE_CHECK
 check_PROGRAMS += $(UNIT_TESTS)
