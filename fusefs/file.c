@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/fail.h"
+#include "db/attachment.h"
 #include "db/snapshot.h"
 #include "db/store.h"
 #include "fusefs/node.h"

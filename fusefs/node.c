@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fail.h"
+#include "db/attachment.h"
 #include "db/info.h"
 #include "db/snapshot.h"
 #include "db/store.h"
