@@ -42,6 +42,20 @@ UNIT_TESTS += tests/check-view
 tests_check_view_SOURCES = tests/check-view.c tests/unit.h
 tests_check_view_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_view_LDADD = libfusefs.a $(DB_LIBS) $(CHECK_LIBS)
+check_PROGRAMS += tests/view-probe
+tests_view_probe_SOURCES = tests/view-probe.c
+SCRIPT_TESTS += \
+	tests/test-view-churn.sh \
+	tests/test-view-damage.sh \
+	tests/test-view-fstab.sh \
+	tests/test-view-many.sh \
+	tests/test-view-mount.sh \
+	tests/test-view-owner.sh \
+	tests/test-view-read.sh \
+	tests/test-view-readonly.sh \
+	tests/test-view-refuse.sh \
+	tests/test-view-tree.sh \
+	tests/test-view-workingset.sh
 
 if HAVE_CHECK
 check_PROGRAMS += $(UNIT_TESTS)

@@ -1,0 +1,39 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# A flipped byte in a pack: that page is EIO and SIGBUS, the message names it,
+# every other page is fine, and a thousand reads make one line.
+. "${srcdir:-.}/tests/functions.sh"
+requires_fuse
+probe=$top_builddir/tests/view-probe
+
+# 64 pages that do not compress, so page N is at a place that can be found
+head -c 262144 /dev/urandom >one.img
+pagoda -s store init || fail "init"
+pagoda -s store import one one.img >/dev/null || fail "import"
+page=37
+pack=store/packs/1.pack
+at=$(($(stat -c %s $pack) - (64 - page) * 4096 + 100))
+dd if=$pack of=plain bs=1 skip=$((at - 100)) count=4096 status=none
+dd if=one.img of=want bs=4096 skip=$page count=1 status=none
+cmp -s plain want || fail "page $page is elsewhere: this test does not fit the pack"
+byte=$(od -An -tu1 -j 100 -N 1 want)
+chmod u+w $pack
+printf "\\$(printf %o $((byte ^ 1)))" | dd of=$pack bs=1 seek=$at conv=notrunc status=none
+
+mkdir view
+mounted "$work/view"
+"$pagodafs" store view 2>log || fail "mount"
+"$probe" bad-page view/one/mem $page || fail "mem"
+"$probe" bad-page view/one/diff $page || fail "diff"
+cmp one.img view/one/mem >/dev/null 2>message && fail "the damage was not seen"
+expect_text "Input/output error" message
+for i in 1 2 3 4 5 6 7 8 9 10; do
+	dd if=view/one/mem of=/dev/null bs=4096 skip=$page count=1 status=none 2>/dev/null &&
+		fail "a damaged page was read"
+done
+expect_text "page $page" log
+expect_text "one/mem" log
+[ "$(grep -c 'one/mem' log)" = 1 ] || {
+	cat log >&2
+	fail "not one line for one page"
+}
