@@ -9,7 +9,6 @@ libfusefs_a_SOURCES = \
 	fusefs/fuse.h \
 	fusefs/listing.c fusefs/listing.h \
 	fusefs/mount.c fusefs/mount.h \
-	fusefs/mounts.c fusefs/mounts.h \
 	fusefs/names.c fusefs/names.h \
 	fusefs/node.c fusefs/node.h \
 	fusefs/ops.c fusefs/ops.h \

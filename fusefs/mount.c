@@ -19,8 +19,8 @@
 #include "base/cleanup.h"
 #include "base/fail.h"
 #include "base/io.h"
+#include "base/mounts.h"
 #include "fusefs/fuse.h"
-#include "fusefs/mounts.h"
 
 /* A view shows data: nothing in it is a program or a device, and its times do
  * not move. default_permissions leaves the mode check to the kernel. */

@@ -10,7 +10,7 @@
 
 #include "base/attributes.h"
 #include "base/fail.h"
-#include "fusefs/mounts.h"
+#include "base/mounts.h"
 #include "fusefs/node.h"
 #include "fusefs/repeat.h"
 #include "fusefs/settings.h"
