@@ -15,6 +15,9 @@ tests_check_base_SOURCES = tests/check-base.c tests/unit.h
 tests_check_base_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_base_LDADD = libbase.a $(CHECK_LIBS)
 
+# whole systems
+SCRIPT_TESTS += tests/test-qemu-resume.sh
+
 # db
 UNIT_TESTS += tests/check-collision tests/check-damage tests/check-lock tests/check-map tests/check-page tests/check-store
 tests_check_damage_SOURCES = tests/check-damage.c tests/unit.h tests/store-fixture.h
