@@ -97,9 +97,14 @@ int pack_writer_open(const struct store *store, uint32_t number, struct pack_wri
 	if (!writer)
 		return fail_with(-ENOMEM, "out of memory");
 	writer->number = number;
+	writer->fd = -1;
 	writer->written = writer->synced = writer->used = 0;
 	pack_path(store, number, path);
 	snprintf(packs, sizeof(packs), "%.*s", (int)(strrchr(path, '/') - path), path);
+	/* A file of that number that the index does not know: the transaction that made
+	 * it was lost with the power. Nothing can refer to it. */
+	if (unlink(path) < 0 && errno != ENOENT)
+		return fail_with(-errno, "removing %s: %s", path, strerror(errno));
 	writer->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (writer->fd < 0)
 		return fail_with(-errno, "making pack %" PRIu32 ": %s", number, strerror(errno));

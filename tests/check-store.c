@@ -373,7 +373,28 @@ START_TEST(what_a_killed_import_left_is_swept)
 }
 END_TEST
 
+/* Its row was lost with the power, and the next import gets the same number. */
+START_TEST(a_pack_that_the_index_does_not_know_is_replaced)
+{
+	char *image = fixture_image(NPAGES, 21);
+	char path[128];
+	FILE *file;
+
+	fixture_setup();
+	snprintf(path, sizeof(path), "%s/packs/1.pack", fixture_dir);
+	file = fopen(path, "w");
+	ck_assert_ptr_nonnull(file);
+	fputs("left over", file);
+	fclose(file);
+	fixture_import("a", image, NPAGES);
+	CK_OK(fixture_compare("a", image, NPAGES));
+	munmap(image, NPAGES * PAGE_BYTES);
+	fixture_teardown();
+}
+END_TEST
+
 UNIT_MAIN("store", an_image_reads_back_at_any_offset, how_an_image_is_read_makes_no_difference,
 	  equal_pages_are_stored_once, sizes_that_are_no_image_are_refused,
 	  removing_gives_back_what_nobody_shares, a_page_that_goes_before_it_is_shared_is_stored,
-	  imports_at_once_do_not_mix, what_a_killed_import_left_is_swept)
+	  imports_at_once_do_not_mix, what_a_killed_import_left_is_swept,
+	  a_pack_that_the_index_does_not_know_is_replaced)
