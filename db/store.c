@@ -53,19 +53,21 @@ static bool is_store_name(const char *name)
 /* -EEXIST where a store is, -ENOTEMPTY where other things are. */
 static int check_unused(const char *path)
 {
+	char index_path[PATH_MAX];
 	struct dirent *entry;
 	DIR *dir = opendir(path);
 	int r = 0;
 
 	if (!dir)
 		return fail_with(-errno, "%s: %s", path, strerror(errno));
+	snprintf(index_path, sizeof(index_path), "%s/index.db", path);
+	if (access(index_path, F_OK) == 0)
+		r = fail_with(-EEXIST, "%s is a store already", path);
 	while (r == 0 && (entry = readdir(dir))) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
 		    strcmp(entry->d_name, "lost+found") == 0)
 			continue;
-		if (strcmp(entry->d_name, "index.db") == 0)
-			r = fail_with(-EEXIST, "%s is a store already", path);
-		else if (!is_store_name(entry->d_name))
+		if (!is_store_name(entry->d_name))
 			r = fail_with(-ENOTEMPTY,
 				      "%s holds other files (%s): give an empty or a new directory",
 				      path, entry->d_name);
@@ -184,8 +186,11 @@ static int access_find(struct store *store)
 {
 	struct statvfs fs;
 	struct stat st;
+	int error = stat(store->index_path, &st) < 0 ? errno : 0;
 
-	if (stat(store->index_path, &st) < 0 || !S_ISREG(st.st_mode))
+	if (error && error != ENOENT && error != ENOTDIR)
+		return fail_with(-error, "%s: %s", store->index_path, strerror(error));
+	if (error || !S_ISREG(st.st_mode))
 		return fail_with(-ENOENT, "no store at %s: make one with 'pagoda init'",
 				 store->path);
 	if (statvfs(store->path, &fs) < 0)
