@@ -61,11 +61,13 @@ same want names
 
 say "a directory that was removed under its visitor"
 cd view/trois || exit 99
+cat mem workingset info.json >/dev/null || fail "trois cannot be read"
 pagoda -s "$work/store" rm trois >/dev/null || fail "rm"
-[ ! -e "$work/view/trois" ] || fail "trois is still there"
 for file in mem info.json workingset; do
 	cat $file >/dev/null 2>"$work/message" && fail "$file of a removed snapshot was read"
+	expect_text "No such file or directory" "$work/message"
 done
+[ ! -e "$work/view/trois" ] || fail "trois is still there"
 [ -z "$(ls -A . 2>/dev/null)" ] || fail "a removed directory has entries"
 cd "$work" || exit 99
 same one.img view/one/mem

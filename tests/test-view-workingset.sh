@@ -30,6 +30,12 @@ exec 3<$ws
 : | cat >$ws || fail "emptying"
 cmp good - <&3 || fail "a reader lost what it had opened"
 exec 3<&-
+# its release comes after the close has returned
+i=0
+while [ -s $ws ]; do
+	i=$((i + 1))
+	[ $i -lt 10000 ] || fail "it was not emptied"
+done
 
 cat good >$ws || fail "cat"
 pagoda umount view || fail "umount"
