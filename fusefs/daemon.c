@@ -83,7 +83,13 @@ void daemon_ready(int ready_fd)
 	close(ready_fd);
 }
 
-void daemon_close_inherited(void)
+void daemon_own_descriptors(void)
 {
+	int fd;
+
+	/* what is opened next must not become standard output by accident */
+	do {
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
 	close_range(STDERR_FILENO + 1, ~0U, 0);
 }

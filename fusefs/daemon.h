@@ -20,7 +20,7 @@ int daemon_start(void) MUST_CHECK;
 void daemon_ready(int ready_fd);
 
 /* Closes every descriptor above standard error: a daemon outlives who started
- * it and must not keep his files. */
-void daemon_close_inherited(void);
+ * it and must not keep his files. The three below are open afterwards. */
+void daemon_own_descriptors(void);
 
 #endif

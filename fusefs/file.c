@@ -32,6 +32,7 @@ struct file {
 	struct snapshot *snapshot; /* owned: the lease; NULL for what is not fixed */
 	struct content *content;   /* shared if fixed, else of this file; NULL if mapped */
 	uint64_t npages;	   /* of the image */
+	bool fixed;		   /* its bytes never change */
 	bool writer;
 	char name[NAME_ROOM];
 	/* Of a writer: it and the content are protected by lock. */
@@ -128,7 +129,7 @@ static int fill_content(struct file_table *table, struct index *index,
 	size_t len;
 	int r;
 
-	if (file->type->is_fixed)
+	if (file->fixed)
 		file->content = content_share(table, file->number);
 	if (file->content)
 		return 0;
@@ -155,6 +156,7 @@ static int fill(struct file_table *table, struct index *index, struct file *file
 	if (r < 0)
 		return r;
 	file->npages = row->size / PAGE_BYTES;
+	file->fixed = node_is_fixed(row, node_kind(file->number));
 	snprintf(file->name, sizeof(file->name), "%s/%s", row->name, file->type->name);
 	return file->type->is_mapped ? 0 : fill_content(table, index, row, file);
 }
@@ -188,10 +190,29 @@ int file_open(struct file_table *table, struct index *index, uint64_t number, bo
 	return 0;
 }
 
+/* Under the file's lock: nobody changes it while it is proved and stored. */
+static int store(struct file *file, struct index *index)
+{
+	int r = workingset_check(file->content->data, file->content->len, file->npages);
+
+	if (r < 0)
+		return r;
+	r = attachment_write(index, node_id(file->number), file->type->name, file->content->data,
+			     file->content->len);
+	if (r < 0)
+		return gone_is_stale(r);
+	file->written = false;
+	file->emptied = false;
+	return 0;
+}
+
 int file_close(struct file_table *table, struct index *index, struct file *file)
 {
-	int r = file->emptied ? file_sync(file, index) : 0;
+	int r;
 
+	pthread_mutex_lock(&file->lock);
+	r = file->emptied ? store(file, index) : 0;
+	pthread_mutex_unlock(&file->lock);
 	table_remove(table, file);
 	file_free(table, file);
 	return r;
@@ -214,7 +235,7 @@ const char *file_name(const struct file *file)
 
 bool file_is_fixed(const struct file *file)
 {
-	return file->type->is_fixed;
+	return file->fixed;
 }
 
 uint64_t file_size(struct file *file)
@@ -367,22 +388,6 @@ int file_truncate_number(struct file_table *table, struct index *index, uint64_t
 		r = file_sync(file, index);
 	closed = file_close(table, index, file);
 	return r < 0 ? r : closed;
-}
-
-/* Under the file's lock: nobody changes it while it is proved and stored. */
-static int store(struct file *file, struct index *index)
-{
-	int r = workingset_check(file->content->data, file->content->len, file->npages);
-
-	if (r < 0)
-		return r;
-	r = attachment_write(index, node_id(file->number), file->type->name, file->content->data,
-			     file->content->len);
-	if (r < 0)
-		return gone_is_stale(r);
-	file->written = false;
-	file->emptied = false;
-	return 0;
 }
 
 int file_flush(struct file *file, struct index *index)

@@ -235,7 +235,7 @@ static int run_view(const struct request *request, struct store *store, struct m
 		code = mount_failed(request, r);
 		if (mount->attached && mount_detach(mount) < 0)
 			log_error("%s stays mounted and dead; umount it", mount->point);
-		_exit(code);
+		_exit(code); /* some threads may run: they end with the process */
 	}
 	if (ready_fd >= 0)
 		daemon_ready(ready_fd);
@@ -297,7 +297,7 @@ int main(int argc, char **argv)
 	int ready_fd = -1;
 	int r;
 
-	daemon_close_inherited();
+	daemon_own_descriptors();
 	log_init("pagodafs", LOG_LEVEL_INFO);
 	r = parse(argc, argv, &request);
 	if (r > 0)

@@ -78,8 +78,12 @@ static void say(struct view *view, const char *what, const char *object, int err
 	char line[FAIL_TEXT_MAX + 256];
 	uint64_t held;
 
-	snprintf(line, sizeof(line), "%s of %s: %s%s", what, object, fail_text(err),
-		 err == -EBADMSG ? "; pagoda check --read-data finds all that is damaged" : "");
+	if (err == -EBADMSG)
+		snprintf(line, sizeof(line),
+			 "%s of %s: %s; pagoda -s %s check --read-data finds all that is damaged",
+			 what, object, fail_text(err), store_path(view->store));
+	else
+		snprintf(line, sizeof(line), "%s of %s: %s", what, object, fail_text(err));
 	if (!repeat_allows(&view->said, line, clock_monotonic_ns(), &held))
 		return;
 	if (held > 0)
