@@ -60,6 +60,41 @@ static int path_of(int fd, char path[PATH_MAX])
 	return 0;
 }
 
+static int run_fusermount(const char *point)
+{
+	char *argv[] = {(char *)"fusermount3", (char *)"-u",  (char *)"-z",
+			(char *)"--",	       (char *)point, NULL};
+	posix_spawnattr_t attr;
+	sigset_t none;
+	int status;
+	pid_t pid;
+	int err;
+
+	sigemptyset(&none);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	err = posix_spawnp(&pid, argv[0], NULL, &attr, argv, environ);
+	posix_spawnattr_destroy(&attr);
+	if (err)
+		return fail_with(-err, "cannot run fusermount3: %s", strerror(err));
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return fail_with(-errno, "lost fusermount3: %s", strerror(errno));
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		return fail_with(-EPERM, "fusermount3 could not unmount %s", point);
+	return 0;
+}
+
+static int unmount_lazily(const char *point)
+{
+	if (umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+		return 0;
+	if (errno != EPERM)
+		return fail_with(-errno, "cannot unmount %s: %s", point, strerror(errno));
+	return run_fusermount(point);
+}
+
 /* Looks at what is at the mount point: 0 if it is free, 1 if a dead view was
  * taken away and the directory must be opened again, -EBUSY for a live one. */
 static int clear_stale(const struct mount *mount)
@@ -74,10 +109,8 @@ static int clear_stale(const struct mount *mount)
 	if (probe(mount->fd) != -ENOTCONN)
 		return fail_with(-EBUSY, "a view is mounted there; pagoda umount %s takes it away",
 				 mount->point);
-	if (umount2(mount->point, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
-		return fail_with(-errno, "cannot take away the view of a dead daemon: %s",
-				 strerror(errno));
-	return 1;
+	r = unmount_lazily(mount->point);
+	return r < 0 ? fail_prefix(r, "a view of a dead daemon is in the way") : 1;
 }
 
 /* Opens dir itself, never what a link of that name points to. */
@@ -210,7 +243,7 @@ static int session_mount(struct mount *mount)
 	snprintf(by_fd, sizeof(by_fd), "/proc/self/fd/%d", mount->fd);
 	if (fuse_session_mount(mount->session, geteuid() == 0 ? by_fd : mount->point) == 0)
 		return 0;
-	return fail_with(-EIO, "%s", complaint[0] ? complaint : "mounting failed");
+	return fail_with(-EIO, "%s", complaint[0] ? complaint : "fusermount3 did not mount it");
 }
 
 int mount_attach(struct mount *mount, const char *store, const struct settings *settings,
@@ -265,32 +298,6 @@ void mount_tune(const struct mount *mount)
 	}
 }
 
-static int run_fusermount(const char *point)
-{
-	char *argv[] = {(char *)"fusermount3", (char *)"-u",  (char *)"-z",
-			(char *)"--",	       (char *)point, NULL};
-	posix_spawnattr_t attr;
-	sigset_t none;
-	int status;
-	pid_t pid;
-	int err;
-
-	sigemptyset(&none);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	err = posix_spawnp(&pid, argv[0], NULL, &attr, argv, environ);
-	posix_spawnattr_destroy(&attr);
-	if (err)
-		return fail_with(-err, "cannot run fusermount3: %s", strerror(err));
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return fail_with(-errno, "lost fusermount3: %s", strerror(errno));
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		return fail_with(-EPERM, "fusermount3 could not unmount %s", point);
-	return 0;
-}
-
 static int detach_one(const struct mount *mount, const struct mounts_entry *entry)
 {
 	struct mounts_entry top;
@@ -300,11 +307,7 @@ static int detach_one(const struct mount *mount, const struct mounts_entry *entr
 		return r;
 	if (top.major != mount->major || top.minor != mount->minor)
 		return fail_with(-EBUSY, "something else is mounted over %s", entry->point);
-	if (umount2(entry->point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
-		return 0;
-	if (errno != EPERM)
-		return fail_with(-errno, "cannot unmount %s: %s", entry->point, strerror(errno));
-	return run_fusermount(entry->point);
+	return unmount_lazily(entry->point);
 }
 
 int mount_detach(struct mount *mount)
@@ -330,8 +333,11 @@ bool mount_is_attached(const struct mount *mount)
 
 void mount_done(struct mount *mount)
 {
-	if (mount->session)
+	if (mount->session) {
+		/* the connection is gone, so this unmounts nothing and only frees */
+		fuse_session_unmount(mount->session);
 		fuse_session_destroy(mount->session);
+	}
 	if (mount->fd >= 0)
 		close(mount->fd);
 }

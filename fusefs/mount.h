@@ -56,7 +56,7 @@ int mount_detach(struct mount *mount) MUST_CHECK;
  * the connection was aborted. */
 bool mount_is_attached(const struct mount *mount);
 
-/* Releases what mount_open and mount_attach took. */
+/* Releases what mount_open and mount_attach took; the session has ended. */
 void mount_done(struct mount *mount);
 
 #endif

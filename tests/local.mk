@@ -58,6 +58,7 @@ SCRIPT_TESTS += \
 	tests/test-view-readonly.sh \
 	tests/test-view-refuse.sh \
 	tests/test-view-tree.sh \
+	tests/test-view-user.sh \
 	tests/test-view-workingset.sh
 
 if HAVE_CHECK
