@@ -157,9 +157,10 @@ static int wait_for_end(struct threads *threads, struct mount *mount, int signal
 	while (threads_running(threads, &error) > 0 && error == 0) {
 		int r;
 
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+		r = poll(fds, ARRAY_SIZE(fds), -1);
+		if (r < 0 && errno != EINTR)
 			return fail_with(-errno, "cannot wait: %s", strerror(errno));
-		if (!(fds[0].revents & POLLIN))
+		if (r < 0 || !(fds[0].revents & POLLIN))
 			continue;
 		take_signals(signals);
 		r = mount_detach(mount);
@@ -172,17 +173,18 @@ static int wait_for_end(struct threads *threads, struct mount *mount, int signal
 static int end_of_view(struct threads *threads, struct mount *mount, int signals)
 {
 	int r = wait_for_end(threads, mount, signals);
-	bool aborted = mount_is_attached(mount);
+	int dead;
 
-	if (r < 0)
+	if (r < 0) {
 		log_error("the view on %s ends: %s", mount->point, fail_text(r));
-	else if (aborted)
+		_exit(EXIT_FAILED); /* threads that still wait end with the process */
+	}
+	dead = mount_clear_dead(mount);
+	if (dead < 0)
+		log_error("%s stays mounted and dead: %s", mount->point, fail_text(dead));
+	else if (dead)
 		log_error("the view on %s ends: its connection was aborted", mount->point);
-	if (aborted && mount_detach(mount) < 0)
-		log_error("%s stays mounted and dead; umount it", mount->point);
-	if (r < 0) /* threads that still wait end with the process */
-		_exit(EXIT_FAILED);
-	return aborted ? EXIT_FAILED : EXIT_DONE;
+	return dead ? EXIT_FAILED : EXIT_DONE;
 }
 
 /* From the mount to the first answer. */

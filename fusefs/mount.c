@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -310,13 +311,22 @@ static int detach_one(const struct mount *mount, const struct mounts_entry *entr
 	return unmount_lazily(entry->point);
 }
 
+/* While the connection lives, so does the file system, and its device number is
+ * nobody else's. */
+static bool is_connected(const struct mount *mount)
+{
+	struct pollfd fd = {.fd = fuse_session_fd(mount->session)};
+
+	return poll(&fd, 1, 0) >= 0 && !(fd.revents & POLLERR);
+}
+
 int mount_detach(struct mount *mount)
 {
 	struct mounts_entry entry;
 	int r = 0;
 
 	/* more than one where it was bound to other places too */
-	for (int i = 0; i < STACKED_MOST && r == 0; i++) {
+	for (int i = 0; i < STACKED_MOST && r == 0 && is_connected(mount); i++) {
 		r = mounts_find_device(mount->major, mount->minor, &entry);
 		if (r == 0)
 			r = detach_one(mount, &entry);
@@ -324,11 +334,27 @@ int mount_detach(struct mount *mount)
 	return r == -ENOENT ? 0 : r;
 }
 
-bool mount_is_attached(const struct mount *mount)
+int mount_clear_dead(struct mount *mount)
 {
 	struct mounts_entry entry;
+	int r = 0;
+	int i;
 
-	return mount->attached && mounts_find_device(mount->major, mount->minor, &entry) == 0;
+	for (i = 0; i < STACKED_MOST && r == 0; i++) {
+		AUTO_CLOSE int fd = -1;
+
+		r = mounts_find_device(mount->major, mount->minor, &entry);
+		if (r < 0)
+			break;
+		/* a new file system may have the number by now: it would answer */
+		fd = open(entry.point, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0 || probe(fd) != -ENOTCONN)
+			break;
+		r = detach_one(mount, &entry);
+	}
+	if (r < 0 && r != -ENOENT)
+		return r;
+	return i > 0;
 }
 
 void mount_done(struct mount *mount)

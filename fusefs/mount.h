@@ -52,9 +52,10 @@ void mount_tune(const struct mount *mount);
  * the session ends when the last open one is closed. -errno with words. */
 int mount_detach(struct mount *mount) MUST_CHECK;
 
-/* Is the view still in the mount table? After the session's end that means that
- * the connection was aborted. */
-bool mount_is_attached(const struct mount *mount);
+/* After the session's end: takes away what is still mounted of it, dead. 1 if
+ * there was something, which means that the connection was aborted, else 0;
+ * -errno with words if it stays. */
+int mount_clear_dead(struct mount *mount) MUST_CHECK;
 
 /* Releases what mount_open and mount_attach took; the session has ended. */
 void mount_done(struct mount *mount);

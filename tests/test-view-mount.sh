@@ -99,6 +99,22 @@ cmp one.img - <&3 || fail "the open file is not served"
 exec 3<&-
 "$probe" wait "$pid" || fail "it does not end"
 
+say "a view that ends leaves alone the one that follows"
+# the kernel gives the device number of the old one to the new one
+for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+	"$pagodafs" store view || fail "mount"
+	pid=$("$probe" pid view)
+	kill -STOP "$pid"
+	umount -l view
+	"$pagodafs" store view || fail "mount of the next"
+	kill -CONT "$pid"
+	"$probe" wait "$pid" || fail "it does not end"
+	[ "$(views view)" = 1 ] || fail "round $round: the next view was taken away"
+	pid=$("$probe" pid view)
+	umount view || fail "umount"
+	"$probe" wait "$pid" || fail "it does not end"
+done
+
 # foreground: starts in the background of the shell; $daemon is its pid
 foreground() {
 	"$pagodafs" -f "$@" store view 2>log &
