@@ -1,1 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
+noinst_LIBRARIES += libhandler.a
+libhandler_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+libhandler_a_SOURCES = \
+	handler/batch.c handler/batch.h \
+	handler/bitmap.c handler/bitmap.h \
+	handler/handover.c handler/handover.h \
+	handler/regions.c handler/regions.h

@@ -60,6 +60,24 @@ SCRIPT_TESTS += \
 	tests/test-view-tree.sh \
 	tests/test-view-user.sh \
 	tests/test-view-workingset.sh
+# handler
+handler_test_libs = libhandler.a libbase.a $(JANSSON_LIBS) $(CHECK_LIBS)
+UNIT_TESTS += tests/check-batch
+tests_check_batch_SOURCES = tests/check-batch.c tests/unit.h
+tests_check_batch_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_batch_LDADD = $(handler_test_libs)
+UNIT_TESTS += tests/check-bitmap
+tests_check_bitmap_SOURCES = tests/check-bitmap.c tests/unit.h
+tests_check_bitmap_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_bitmap_LDADD = $(handler_test_libs)
+UNIT_TESTS += tests/check-handover
+tests_check_handover_SOURCES = tests/check-handover.c tests/unit.h
+tests_check_handover_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_handover_LDADD = $(handler_test_libs)
+UNIT_TESTS += tests/check-regions
+tests_check_regions_SOURCES = tests/check-regions.c tests/unit.h
+tests_check_regions_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_regions_LDADD = $(handler_test_libs)
 
 if HAVE_CHECK
 check_PROGRAMS += $(UNIT_TESTS)
