@@ -62,22 +62,36 @@ SCRIPT_TESTS += \
 	tests/test-view-workingset.sh
 # handler
 handler_test_libs = libhandler.a libbase.a $(JANSSON_LIBS) $(CHECK_LIBS)
-UNIT_TESTS += tests/check-batch
-tests_check_batch_SOURCES = tests/check-batch.c tests/unit.h
-tests_check_batch_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
-tests_check_batch_LDADD = $(handler_test_libs)
 UNIT_TESTS += tests/check-bitmap
 tests_check_bitmap_SOURCES = tests/check-bitmap.c tests/unit.h
 tests_check_bitmap_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_bitmap_LDADD = $(handler_test_libs)
-UNIT_TESTS += tests/check-handover
-tests_check_handover_SOURCES = tests/check-handover.c tests/unit.h
-tests_check_handover_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
-tests_check_handover_LDADD = $(handler_test_libs)
 UNIT_TESTS += tests/check-regions
 tests_check_regions_SOURCES = tests/check-regions.c tests/unit.h
 tests_check_regions_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_regions_LDADD = $(handler_test_libs)
+UNIT_TESTS += tests/check-handover
+tests_check_handover_SOURCES = tests/check-handover.c tests/unit.h
+tests_check_handover_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_handover_LDADD = $(handler_test_libs)
+UNIT_TESTS += tests/check-batch
+tests_check_batch_SOURCES = tests/check-batch.c tests/unit.h
+tests_check_batch_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_batch_LDADD = $(handler_test_libs)
+UNIT_TESTS += tests/check-source
+tests_check_source_SOURCES = tests/check-source.c tests/unit.h
+tests_check_source_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_source_LDADD = $(handler_test_libs)
+UNIT_TESTS += tests/check-session
+tests_check_session_SOURCES = tests/check-session.c tests/unit.h \
+	tests/session-fixture.c tests/session-fixture.h
+tests_check_session_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_session_LDADD = $(handler_test_libs)
+UNIT_TESTS += tests/check-session-ends
+tests_check_session_ends_SOURCES = tests/check-session-ends.c tests/unit.h \
+	tests/session-fixture.c tests/session-fixture.h
+tests_check_session_ends_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_session_ends_LDADD = $(handler_test_libs)
 
 if HAVE_CHECK
 check_PROGRAMS += $(UNIT_TESTS)

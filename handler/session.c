@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The round: wait -> drain -> plan -> serve -> (fill).
+ *
+ * 1. Every fault read is served or kept. Nothing else that comes with it changes
+ *    that: what ends the session is noted, and takes effect when the faults read
+ *    with it are served (or, should a removal be stuck, a little later).
+ * 2. Removals are applied when they are read, pages looked at only when a round
+ *    has read all it will. The kernel hands out faults before removals, whatever
+ *    happened first; a page whose removal has been read is zero from then on.
+ * 3. Only an ioctl says that a page is present. A copy that succeeded can be
+ *    zapped by the removal that was just read; its next fault comes as any other.
+ * 4. What meets a removal under way (EAGAIN) is kept, and planned again, since it
+ *    may be removed by now. While something is kept no wait is without end.
+ * 5. A waiter for a page that was there already must be woken by hand.
+ * 6. Every way out is an end with a name. Nothing is retried without a pause or
+ *    progress.
+ */
+#include "config.h"
+
+#include "handler/session.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "handler/batch.h"
+
+#define DRAIN_READS_MOST 4 /* so that a flood of messages cannot hold up the serving */
+#define DELAY_LEAST_NS (50 * NS_PER_US)
+#define DELAY_MOST_NS (10 * NS_PER_MS)
+#define GRACE_NS (100 * NS_PER_MS) /* for faults that an end finds kept */
+
+struct session {
+	struct session_setup with;
+	struct counters *counters; /* in shared */
+	struct batch batch;
+	struct page_states pages;
+	unsigned char *buffer;	    /* owned: what is read of the source */
+	const unsigned char *zeros; /* owned: a huge page of them */
+	size_t buffer_len;
+	size_t messages_used; /* of the buffer in shared, since the last read */
+	uint64_t delay_ns;    /* of the next try, while something is kept */
+	uint64_t fill_va;     /* --fill has come up to here */
+	enum end noted;	      /* an end that a message brought: faults come first */
+	uint64_t noted_ns;
+	bool progress; /* the round installed something or found it present */
+};
+
+/* Notes why; what came first stays. */
+static enum end PRINTF_LIKE(3, 4) ended(struct session *s, enum end end, const char *format, ...)
+{
+	va_list args;
+
+	if (s->with.shared->reason[0])
+		return end;
+	va_start(args, format);
+	vsnprintf(s->with.shared->reason, sizeof(s->with.shared->reason), format, args);
+	va_end(args);
+	return end;
+}
+
+static size_t buffer_len_for(const struct regions *regions)
+{
+	size_t len = BATCH_RUN_MOST;
+
+	for (const struct region *r = regions->at; r < regions_end(regions); r++)
+		len = MAX(len, (size_t)r->page_size);
+	return len;
+}
+
+int session_new(const struct session_setup *setup, struct session **ret)
+{
+	AUTO_SESSION struct session *s = calloc(1, sizeof(*s));
+	void *map;
+
+	if (!s)
+		return -ENOMEM;
+	s->with = *setup;
+	s->counters = &setup->shared->counters;
+	s->pages = (struct page_states){
+		.regions = &setup->shared->regions,
+		.removed = &setup->shared->removed,
+		.zero = source_zero(setup->source),
+	};
+	s->delay_ns = DELAY_LEAST_NS;
+	batch_init(&s->batch);
+	s->buffer_len = buffer_len_for(&setup->shared->regions);
+	map = mmap(NULL, s->buffer_len, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (map == MAP_FAILED)
+		return -ENOMEM;
+	s->buffer = map;
+	map = mmap(NULL, s->buffer_len, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (map == MAP_FAILED)
+		return -ENOMEM;
+	s->zeros = map;
+	*ret = TAKE_PTR(s);
+	return 0;
+}
+
+void session_free(struct session *s)
+{
+	if (!s)
+		return;
+	if (s->buffer)
+		munmap(s->buffer, s->buffer_len);
+	if (s->zeros)
+		munmap((void *)s->zeros, s->buffer_len);
+	batch_done(&s->batch);
+	free(s);
+}
+
+/* ---- wait ---- */
+
+/* NULL: as long as it takes. */
+static const struct timespec *patience(const struct session *s, struct timespec *room)
+{
+	bool filling = s->with.fill;
+
+	*room = (struct timespec){0};
+	if (s->batch.nfaults == 0 && !filling)
+		return NULL;
+	if (s->batch.nfaults > 0 || !s->progress)
+		room->tv_nsec = (long)s->delay_ns;
+	return room;
+}
+
+static enum end wait_for_work(struct session *s)
+{
+	struct pollfd fds[] = {
+		{.fd = s->with.uffd, .events = POLLIN},
+		{.fd = s->with.peer, .events = POLLIN},
+	};
+	struct timespec room;
+
+	if (ppoll(fds, ARRAY_SIZE(fds), patience(s, &room), NULL) < 0)
+		return errno == EINTR ? END_NONE
+				      : ended(s, END_DESCRIPTOR_ENDED, "poll: %s", strerror(errno));
+	if (fds[1].revents)
+		return ended(s, END_MACHINE_GONE, "its process has ended");
+	if (fds[0].revents && !(fds[0].revents & POLLIN))
+		return ended(s, END_DESCRIPTOR_ENDED, "poll of the userfaultfd says 0x%x",
+			     (unsigned int)fds[0].revents);
+	return END_NONE;
+}
+
+/* ---- drain ---- */
+
+/* The buffer holds zeros where nothing was read, so that a successor can tell. */
+static ssize_t messages_read(struct session *s)
+{
+	struct shared *shared = s->with.shared;
+	ssize_t n;
+
+	memset(shared->messages, 0, s->messages_used * UFFD_MESSAGE_BYTES);
+	n = uffd_read(s->with.uffd, shared->messages, sizeof(shared->messages));
+	s->messages_used = n > 0 ? (size_t)n : 0;
+	return n;
+}
+
+static void removal_apply(struct session *s, uint64_t start, uint64_t end)
+{
+	const struct regions *regions = s->pages.regions;
+	const struct region *region = regions_from(regions, start);
+
+	counter_add(&s->counters->removals, 1);
+	for (; region && region < regions_end(regions) && region->va < end; region++) {
+		uint64_t va = 0;
+		uint64_t len = region_clip(region, start, end, &va);
+
+		if (len == 0)
+			continue;
+		bitmap_set(&s->with.shared->removed, region_off(region, va) / REGIONS_PAGE,
+			   len / REGIONS_PAGE);
+		counter_add(&s->counters->removed_bytes, len);
+	}
+}
+
+/* What one message means. An end it brings does not stop the others. */
+static enum end message_take(struct session *s, size_t i, uint64_t now)
+{
+	struct uffd_event event = uffd_decode(s->with.shared->messages, i);
+	AUTO_CLOSE int fd = event.fd;
+
+	switch (event.kind) {
+	case UFFD_FAULT:
+		counter_add(&s->counters->faults, 1);
+		if (batch_add(&s->batch, event.va, now) < 0)
+			return ended(s, END_OUT_OF_MEMORY, "no memory for a fault");
+		return END_NONE;
+	case UFFD_REMOVE:
+		removal_apply(s, event.va, event.end);
+		return END_NONE;
+	case UFFD_OTHER_FAULT:
+		return ended(s, END_UNEXPECTED_EVENT,
+			     "a write-protect or minor fault at address 0x%" PRIx64, event.va);
+	case UFFD_OTHER:
+	case UFFD_BLANK:
+		break;
+	}
+	return ended(s, END_UNEXPECTED_EVENT, "event 0x%x on the userfaultfd", event.number);
+}
+
+static enum end messages_take(struct session *s, size_t n, uint64_t now)
+{
+	enum end end = END_NONE;
+
+	counter_add(&s->counters->batches, 1);
+	counter_add(&s->counters->sizes[counters_bucket(n, COUNTERS_SIZES)], 1);
+	for (size_t i = 0; i < n; i++) {
+		enum end e = message_take(s, i, now);
+
+		end = end ? end : e;
+	}
+	return end;
+}
+
+static enum end drain(struct session *s)
+{
+	uint64_t now = clock_monotonic_ns();
+	enum end end = END_NONE;
+
+	for (int reads = 0; reads < DRAIN_READS_MOST && !end; reads++) {
+		ssize_t n = messages_read(s);
+
+		if (n == -EAGAIN)
+			break;
+		if (n == 0)
+			return ended(s, END_DESCRIPTOR_ENDED, "end of file on the userfaultfd");
+		if (n < 0)
+			return ended(s, END_DESCRIPTOR_ENDED, "read of the userfaultfd: %s",
+				     strerror((int)-n));
+		end = messages_take(s, (size_t)n, now);
+		if (n < SHARED_MESSAGES)
+			break; /* the kernel had no more: saves a call that says EAGAIN */
+	}
+	return end;
+}
+
+/* ---- serve ---- */
+
+static void count_installed(struct session *s, const struct run *run, uint64_t bytes)
+{
+	uint64_t *const pages[] = {
+		[RUN_DATA] = &s->counters->data_pages,
+		[RUN_ZERO] = &s->counters->zero_pages,
+		[RUN_REMOVED] = &s->counters->removed_pages,
+	};
+
+	counter_add(pages[run->kind], bytes / REGIONS_PAGE);
+	s->progress = true;
+}
+
+/* Lets whoever waits for a page that needs nothing from us try again. */
+static enum end page_wake(struct session *s, const struct run *run, uint64_t va, uint64_t *counter)
+{
+	int r = uffd_wake(s->with.uffd, va, run->page_size);
+
+	if (r < 0)
+		return ended(s, END_INSTALL_FAILED, "wake at address 0x%" PRIx64 ": %s", va,
+			     strerror(-r));
+	counter_add(counter, 1);
+	s->progress = true;
+	return END_NONE;
+}
+
+/* data is NULL for zeros. */
+static struct uffd_outcome install_some(struct session *s, uint64_t va, const unsigned char *data,
+					uint64_t len)
+{
+	return data ? uffd_copy(s->with.uffd, va, data, len) : uffd_zero(s->with.uffd, va, len);
+}
+
+/* Installs the run from data (NULL for zeros), as far as it can now: *ret_va is
+ * the first page that has to wait, or the end of the run. */
+static enum end install(struct session *s, const struct run *run, const unsigned char *data,
+			uint64_t *ret_va)
+{
+	uint64_t end_va = run->va + run->len;
+	uint64_t most = run->len; /* of one ioctl */
+	enum end end = END_NONE;
+
+	for (uint64_t va = run->va; va < end_va && !end; *ret_va = va) {
+		uint64_t len = MIN(most, end_va - va);
+		struct uffd_outcome o =
+			install_some(s, va, data ? data + (va - run->va) : NULL, len);
+
+		switch (o.result) {
+		case UFFD_INSTALLED:
+			if (o.done < len)
+				counter_add(&s->counters->partial_copies, 1);
+			count_installed(s, run, o.done);
+			va += o.done;
+			break;
+		case UFFD_PRESENT:
+			end = page_wake(s, run, va, &s->counters->present_pages);
+			va += run->page_size;
+			break;
+		case UFFD_UNMAPPED:
+			/* one ioctl wants one mapping: go on page by page, and leave
+			 * out what is really gone */
+			if (len == run->page_size) {
+				end = page_wake(s, run, va, &s->counters->unmapped_pages);
+				va += run->page_size;
+			}
+			most = run->page_size;
+			break;
+		case UFFD_LATER:
+			*ret_va = va;
+			return END_NONE;
+		case UFFD_GONE:
+			return ended(s, END_MACHINE_GONE, "its memory is gone");
+		case UFFD_FAILED:
+			return ended(s, END_INSTALL_FAILED,
+				     "install of %" PRIu64 " bytes at address 0x%" PRIx64 ": %s",
+				     len, va, strerror(-o.err));
+		}
+	}
+	return end;
+}
+
+/* The bytes to install: *ret_data stays NULL where the kernel can make zeros. */
+static enum end run_read(struct session *s, const struct run *run, const unsigned char **ret_data)
+{
+	int r;
+
+	if (run->kind != RUN_DATA) {
+		/* hugetlb has no ZEROPAGE */
+		*ret_data = run->page_size > REGIONS_PAGE ? s->zeros : NULL;
+		return END_NONE;
+	}
+	r = source_read(s->with.source, run->off, run->len, s->buffer);
+	if (r < 0)
+		return ended(s, END_SOURCE_FAILED, "%s", fail_text(r));
+	counter_add(&s->counters->bytes, run->len);
+	*ret_data = s->buffer;
+	return END_NONE;
+}
+
+static enum end run_install(struct session *s, const struct run *run, uint64_t *ret_va)
+{
+	const unsigned char *data = NULL;
+	enum end end = run_read(s, run, &data);
+
+	counter_add(&s->counters->runs, 1);
+	return end ? end : install(s, run, data, ret_va);
+}
+
+static enum end run_serve(struct session *s, const struct run *run)
+{
+	uint64_t va = run->va;
+	enum end end = run_install(s, run, &va);
+	uint64_t waited_us = (clock_monotonic_ns() - run->since_ns) / NS_PER_US;
+	uint64_t done = (va - run->va) / run->page_size;
+	uint64_t left = run->len / run->page_size - done;
+
+	counter_add(&s->counters->latencies[counters_bucket(waited_us, COUNTERS_LATENCIES)], done);
+	if (!end && left > 0) {
+		batch_keep(&s->batch, run, va);
+		counter_add(&s->counters->deferred_pages, left);
+	}
+	return end;
+}
+
+static void announce(const struct session *s)
+{
+	const struct batch *batch = &s->batch;
+	size_t reads = 0;
+
+	for (size_t i = 0; i < batch->nruns; i++)
+		reads += batch->runs[i].kind == RUN_DATA;
+	if (reads < 2)
+		return; /* it is read at once */
+	for (size_t i = 0; i < batch->nruns; i++)
+		if (batch->runs[i].kind == RUN_DATA)
+			source_announce(s->with.source, batch->runs[i].off, batch->runs[i].len);
+}
+
+/* Zeros first: they cost next to nothing, and the reads are under way. */
+static enum end serve(struct session *s)
+{
+	const struct batch *batch = &s->batch;
+	enum end end = END_NONE;
+
+	if (batch_plan(&s->batch, &s->pages) < 0)
+		return ended(s, END_OUT_OF_MEMORY, "no memory for a batch");
+	counter_add(&s->counters->duplicates, batch->duplicates);
+	announce(s);
+	for (size_t i = 0; i < batch->nruns && !end; i++)
+		if (batch->runs[i].kind != RUN_DATA)
+			end = run_serve(s, &batch->runs[i]);
+	for (size_t i = 0; i < batch->nruns && !end; i++)
+		if (batch->runs[i].kind == RUN_DATA)
+			end = run_serve(s, &batch->runs[i]);
+	if (!end && batch->outside > 0)
+		return ended(s, END_FAULT_OUTSIDE,
+			     "a fault at address 0x%" PRIx64 ", which is in no region",
+			     batch->outside_va);
+	return end;
+}
+
+/* ---- fill ---- */
+
+/*
+ * Lets go of memory that is all there. A removal that nobody reads would leave
+ * its caller asleep for ever, so the queue is read empty between the two steps;
+ * faults in it were woken by the first.
+ */
+static enum end release(struct session *s)
+{
+	const struct regions *regions = s->pages.regions;
+	ssize_t n;
+
+	for (const struct region *r = regions->at; r < regions_end(regions); r++) {
+		int err = uffd_unregister(s->with.uffd, r->va, r->size);
+
+		if (err == -ENOMEM)
+			return ended(s, END_MACHINE_GONE, "its memory is gone");
+		if (err < 0 && err != -EINVAL) /* EINVAL: it has unmapped all of it */
+			return ended(s, END_INSTALL_FAILED,
+				     "unregister at address 0x%" PRIx64 ": %s", r->va,
+				     strerror(-err));
+	}
+	while ((n = messages_read(s)) > 0)
+		for (size_t i = 0; i < (size_t)n; i++) {
+			AUTO_CLOSE int fd UNUSED = uffd_decode(s->with.shared->messages, i).fd;
+		}
+	return ended(s, END_FILLED, "all of its memory is installed");
+}
+
+/* Installs the next run of the image; faults come first, so only while none wait. */
+static enum end fill(struct session *s)
+{
+	const struct region *region = regions_from(s->pages.regions, s->fill_va);
+	uint64_t va;
+	struct run run;
+	enum end end;
+
+	if (!region)
+		return release(s);
+	va = MAX(s->fill_va, region->va);
+	run = batch_run_at(&s->pages, region, va, BATCH_RUN_MOST);
+	end = run_install(s, &run, &va);
+	counter_add(&s->counters->fill_bytes, va - run.va);
+	s->fill_va = va;
+	return end;
+}
+
+/* ---- the round ---- */
+
+/* An end that messages brought: the first stays. */
+static void note(struct session *s, enum end end)
+{
+	if (!end || s->noted)
+		return;
+	s->noted = end;
+	s->noted_ns = clock_monotonic_ns();
+}
+
+static bool noted_is_due(const struct session *s)
+{
+	return s->noted &&
+	       (s->batch.nfaults == 0 || clock_monotonic_ns() - s->noted_ns >= GRACE_NS);
+}
+
+static enum end round_run(struct session *s)
+{
+	enum end end;
+
+	counter_add(&s->counters->rounds, 1);
+	s->progress = false;
+	note(s, drain(s));
+	end = serve(s);
+	if (noted_is_due(s) || (s->noted && end))
+		return s->noted;
+	if (!end && s->with.fill && s->batch.nfaults == 0)
+		end = fill(s);
+	s->delay_ns = s->progress ? DELAY_LEAST_NS : MIN(2 * s->delay_ns, DELAY_MOST_NS);
+	return end;
+}
+
+enum end session_run(struct session *s)
+{
+	enum end end = END_NONE;
+
+	s->progress = true;
+	while (!end) {
+		end = wait_for_work(s);
+		if (!end)
+			end = round_run(s);
+	}
+	return end;
+}

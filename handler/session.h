@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The service of one machine, from the checked hand-over to a named end.
+ *
+ * Runs in a worker, in one thread. It reads and installs, and neither kills nor
+ * closes anything: whoever runs it holds the descriptors until the machine can
+ * do without them.
+ */
+#ifndef PAGODA_HANDLER_SESSION_H
+#define PAGODA_HANDLER_SESSION_H
+
+#include <stdbool.h>
+
+#include "base/attributes.h"
+#include "base/cleanup.h"
+#include "handler/end.h"
+#include "handler/shared.h"
+#include "handler/source.h"
+
+struct session;
+
+/* All borrowed, for as long as the session lives. */
+struct session_setup {
+	int uffd; /* prepared (uffd_prepare) */
+	int peer; /* pidfd of the machine */
+	const struct source *source;
+	struct shared *shared; /* regions are checked */
+	bool fill;	       /* install everything, then let go of the memory */
+};
+
+/* -ENOMEM. */
+int session_new(const struct session_setup *setup, struct session **ret) MUST_CHECK;
+
+/* Takes NULL. */
+void session_free(struct session *session);
+
+DEFINE_AUTO(struct session *, session_free)
+#define AUTO_SESSION AUTO(session_free_at)
+
+/* Serves until the end, which it returns; why is in shared->reason. */
+enum end session_run(struct session *session);
+
+#endif
