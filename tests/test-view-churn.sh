@@ -20,6 +20,27 @@ pagoda -s store rm held >out 2>&1 && fail "an open snapshot was removed"
 exec 4<&-
 pagoda -s store rm held || fail "rm of what was let go"
 
+say "readers that are interrupted leave nothing open"
+pagoda -s store import held a.img >/dev/null || fail "import"
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+	cat view/held/mem view/held/diff view/held/mem >/dev/null &
+	kill -KILL $! 2>/dev/null
+	wait $!
+done
+cmp a.img view/held/mem || fail "the view after interrupted readers"
+pagoda -s store rm held || fail "rm after interrupted readers"
+
+say "one name, many machines"
+mkfifo stop
+sleep 1000 >stop &
+started $!
+stopper=$!
+readers=
+for i in 1 2; do
+	"$probe" uniform view/vm/mem <stop &
+	readers="$readers $!"
+	started $!
+done
 byte=a
 rounds=${ROUNDS:-100}
 round=0
@@ -29,7 +50,7 @@ while [ $round -lt "$rounds" ]; do
 	# one reader has the name renamed under it, one opened it before in the cache
 	exec 3<view/vm/mem
 	cmp -s $byte.img view/vm/mem || fail "round $round: not the machine of this round"
-	pagoda -s store rename vm old || fail "rename"
+	pagoda -s store rename vm old >/dev/null || fail "rename"
 	pagoda -s store import vm $next.img >/dev/null || fail "import of the same name"
 	cmp -s $next.img view/vm/mem || fail "round $round: an old byte under the new name"
 	cmp -s $byte.img - <&3 || fail "round $round: the open file changed"
@@ -44,4 +65,10 @@ while [ $round -lt "$rounds" ]; do
 	pagoda -s store import vm $next.img >/dev/null || fail "import"
 	byte=$next
 	round=$((round + 1))
+done
+kill $stopper
+ended $stopper
+for reader in $readers; do
+	wait "$reader" || fail "a reader saw what it must not"
+	ended "$reader"
 done

@@ -414,6 +414,34 @@ static int probe_replace(char **argv)
 	return 0;
 }
 
+/* ---- uniform FILE: whatever is under that name, it is one image ---- */
+
+/* Opens and reads FILE, whose bytes are all the same whichever snapshot has the
+ * name, again and again until standard input ends. */
+static int probe_uniform(char **argv)
+{
+	static char buf[1 << 18];
+	unsigned int rounds = 0;
+
+	while (poll(&(struct pollfd){.fd = STDIN_FILENO, .events = POLLIN}, 1, 1) == 0) {
+		int fd = open(argv[0], O_RDONLY | O_CLOEXEC);
+		ssize_t n = fd < 0 ? -1 : read(fd, buf, sizeof(buf));
+
+		if (fd < 0 && errno == ENOENT)
+			continue; /* between two snapshots of that name */
+		if (n != (ssize_t)sizeof(buf))
+			die("%s: %s gives %zd: %s", argv[0], fd < 0 ? "open" : "read", n,
+			    strerror(errno));
+		if (memcmp(buf, buf + 1, sizeof(buf) - 1) != 0)
+			die("%s holds bytes of two snapshots", argv[0]);
+		close(fd);
+		rounds++;
+	}
+	if (rounds == 0)
+		die("%s was never there", argv[0]);
+	return 0;
+}
+
 /* ---- pid DIR, wait PID, wait-view DIR ---- */
 
 static int probe_pid(char **argv)
@@ -454,17 +482,12 @@ static const struct {
 	int arguments;
 	int (*run)(char **argv);
 } verbs[] = {
-	{"image", 3, probe_image},
-	{"holes", 3, probe_holes},
-	{"map", 2, probe_map},
-	{"sealed", 1, probe_sealed},
-	{"refuse", 2, probe_refuse},
-	{"bad-page", 2, probe_bad_page},
-	{"handles", 2, probe_handles},
-	{"replace", 1, probe_replace},
-	{"pid", 1, probe_pid},
-	{"wait", 1, probe_wait},
-	{"wait-view", 1, probe_wait_view},
+	{"image", 3, probe_image},     {"holes", 3, probe_holes},
+	{"map", 2, probe_map},	       {"sealed", 1, probe_sealed},
+	{"refuse", 2, probe_refuse},   {"bad-page", 2, probe_bad_page},
+	{"handles", 2, probe_handles}, {"replace", 1, probe_replace},
+	{"uniform", 1, probe_uniform}, {"pid", 1, probe_pid},
+	{"wait", 1, probe_wait},       {"wait-view", 1, probe_wait_view},
 };
 
 int main(int argc, char **argv)
