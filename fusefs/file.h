@@ -36,7 +36,7 @@ struct file_table {
 		.lock = PTHREAD_MUTEX_INITIALIZER                                                  \
 	}
 
-/* Opens node number. with writer it is to be changed, which only a working set
+/* Opens node number. With writer it is to be changed, which only a working set
  * can: others are opened all the same and refuse the write (QEMU opens what it
  * reads for writing). -ESTALE if its snapshot is gone, -EROFS for a working set
  * in a store that cannot be written, -EBADMSG. */
@@ -68,7 +68,7 @@ int file_read(struct file *file, struct pages *pages, uint64_t off, void *buf, s
 int file_seek(struct file *file, int64_t off, bool data, uint64_t *ret_off) MUST_CHECK;
 
 /* -EROFS unless it is a working set opened by a writer; -EFBIG beyond
- * ATTACHMENT_BYTES_MAX. with append off is not looked at. */
+ * ATTACHMENT_BYTES_MAX. With append off is not looked at. */
 int file_write(struct file *file, uint64_t off, bool append, const void *buf,
 	       size_t len) MUST_CHECK;
 int file_truncate(struct file *file, uint64_t size) MUST_CHECK;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
+ * How long the kernel may believe what it is told is in names.c.
+ *
  * A fixed file opened for writing is direct_io on that handle: a shared map of
  * it would write into the pages that every other reader sees.
  *
@@ -92,7 +94,7 @@ static void say(struct view *view, const char *what, const char *object, int err
 		log_error("%s", line);
 }
 
-/* Answers with err, which is negative. object may be NULL: a node by number. */
+/* Answers with err, which is negative. */
 static void reply_failure(fuse_req_t req, const char *what, const char *object, int err)
 {
 	if (!is_answer(err))
@@ -140,10 +142,11 @@ static void op_init(UNUSED void *data, struct fuse_conn_info *conn)
 
 static void op_statfs(fuse_req_t req, UNUSED fuse_ino_t ino)
 {
+	const char *store = store_path(view_of(req)->store);
 	struct statvfs st;
 
-	if (statvfs(store_path(view_of(req)->store), &st) < 0) {
-		reply_failure(req, "statfs", store_path(view_of(req)->store), -errno);
+	if (statvfs(store, &st) < 0) {
+		reply_failure(req, "statfs", store, fail_with(-errno, "%s", strerror(errno)));
 		return;
 	}
 	st.f_namemax = SNAPSHOT_NAME_MAX;

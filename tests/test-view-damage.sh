@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # A flipped byte in a pack: that page is EIO and SIGBUS, the message names it,
-# every other page is fine, and a thousand reads make one line.
+# every other page is fine, and a thousand reads make one line. A page row that
+# names another page, however valid: the snapshot cannot be opened.
 . "${srcdir:-.}/tests/functions.sh"
 requires_fuse
 probe=$top_builddir/tests/view-probe
@@ -37,3 +38,25 @@ expect_text "one/mem" log
 	cat log >&2
 	fail "not one line for one page"
 }
+pagoda umount view || fail "umount"
+
+say "the right page, not only a right page"
+requires_program sqlite3
+head -c 262144 /dev/urandom >two.img
+head -c 262144 /dev/urandom >three.img
+for name in two three; do
+	pagoda -s store import $name $name.img >/dev/null || fail "import"
+done
+# a page of two becomes its neighbour, hash and all
+sqlite3 store/index.db >/dev/null "
+	UPDATE page SET (hash, pack, offset, length) =
+		(SELECT hash, pack, offset, length FROM page AS p WHERE p.id = page.id + 1)
+	WHERE id = (SELECT page + 5 FROM extent JOIN snapshot ON snapshot.id = extent.snapshot
+		WHERE name = 'two' LIMIT 1)" || fail "sqlite3"
+"$pagodafs" store view 2>log || fail "mount"
+for file in mem diff; do
+	cat view/two/$file >/dev/null 2>message && fail "two/$file was opened"
+	expect_text "Input/output error" message
+done
+expect_text "two" log
+same three.img view/three/mem
