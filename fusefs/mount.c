@@ -267,8 +267,11 @@ int mount_attach(struct mount *mount, const char *store, const struct settings *
 	if (r < 0)
 		return r;
 	mount->attached = true;
+	/* the directory may have been renamed since it was opened */
+	r = path_of(mount->fd, mount->point);
+	if (r == 0)
+		r = mounts_find(mount->point, &entry);
 	close(TAKE_FD(mount->fd)); /* it would keep the file system below busy */
-	r = mounts_find(mount->point, &entry);
 	if (r < 0 || strcmp(entry.type, MOUNT_TYPE) != 0)
 		return fail_with(r < 0 ? r : -EIO, "the mount is not in the mount table");
 	mount->major = entry.major;

@@ -115,6 +115,29 @@ for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 	"$probe" wait "$pid" || fail "it does not end"
 done
 
+say "a directory that is swapped for a link meanwhile"
+mkdir swap elsewhere
+ln -s elsewhere swap.link
+while :; do
+	mv -T swap swap.dir
+	mv -T swap.link swap
+	mv -T swap swap.link
+	mv -T swap.dir swap
+done 2>/dev/null &
+swapper=$!
+started $swapper
+mounted "$work/swap"
+mounted "$work/swap.dir"
+for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+	"$pagodafs" store swap 2>/dev/null
+	[ "$(views elsewhere)" = 0 ] || fail "round $round: mounted behind the link"
+	umount -l swap 2>/dev/null || umount -l swap.dir 2>/dev/null
+done
+kill $swapper
+wait $swapper 2>/dev/null
+ended $swapper
+[ "$(grep -c " $work/swap" /proc/self/mountinfo)" = 0 ] || fail "a view was left"
+
 # foreground: starts in the background of the shell; $daemon is its pid
 foreground() {
 	"$pagodafs" -f "$@" store view 2>log &
