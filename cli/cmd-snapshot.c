@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/fail.h"
 #include "cli/cli.h"
+#include "cli/exit.h"
 #include "cli/output.h"
 #include "db/catalog.h"
 #include "db/info.h"
@@ -44,29 +45,70 @@ static void ls_add(struct table *table, const struct snapshot_row *row, bool exa
 	table_add(table, row->note);
 }
 
+/* What ls shows of a snapshot whose row is damaged: check says more. */
+static json_t *damaged_json(uint64_t id)
+{
+	return json_pack("{s:n, s:I, s:s, s:o}", "name", "id", (json_int_t)id, "state", "damaged",
+			 "error", output_json_text(fail_text(-EBADMSG)));
+}
+
+static void ls_add_damaged(struct table *table)
+{
+	static const char *const cells[] = {"?", "", "", "", "damaged", "", ""};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cells); i++)
+		table_add(table, cells[i]);
+	table_add(table, fail_text(-EBADMSG));
+}
+
+/* The next row behind row->id: 1, or EXIT_DAMAGE where its row is damaged; 0 at the
+ * end. */
+static int ls_next(struct index *index, struct snapshot_row *row)
+{
+	int r = catalog_next(index, row->id, row);
+
+	if (r == -EBADMSG && row->id > 0)
+		return EXIT_DAMAGE;
+	return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
 static int ls_json(struct index *index)
 {
 	AUTO(json_decrefp) json_t *list = json_array();
 	struct snapshot_row row = {0};
-	int r = 0;
+	int code = 0;
+	int r;
 
-	while ((r = catalog_next(index, row.id, &row)) == 0)
-		if (json_array_append_new(list, info_json(&row)) < 0)
+	while ((r = ls_next(index, &row)) > 0) {
+		code = r == EXIT_DAMAGE ? r : code;
+		if (json_array_append_new(list, r == EXIT_DAMAGE ? damaged_json(row.id)
+								 : info_json(&row)) < 0)
 			return fail_with(-ENOMEM, "out of memory");
-	return r == -ENOENT ? output_json("snapshots", json_incref(list)) : r;
+	}
+	if (r == 0)
+		r = output_json("snapshots", json_incref(list));
+	return r < 0 ? r : code;
 }
 
 static int ls_table(struct index *index, bool exact)
 {
 	AUTO(table_free_at) struct table *table = table_new(ls_columns);
 	struct snapshot_row row = {0};
+	int code = 0;
 	int r;
 
 	if (!table)
 		return fail_with(-ENOMEM, "out of memory");
-	while ((r = catalog_next(index, row.id, &row)) == 0)
-		ls_add(table, &row, exact);
-	return r == -ENOENT ? table_print(table) : r;
+	while ((r = ls_next(index, &row)) > 0) {
+		code = r == EXIT_DAMAGE ? r : code;
+		if (r == EXIT_DAMAGE)
+			ls_add_damaged(table);
+		else
+			ls_add(table, &row, exact);
+	}
+	if (r == 0)
+		r = table_print(table);
+	return r < 0 ? r : code;
 }
 
 int cmd_ls(struct cli *cli)

@@ -144,6 +144,7 @@ static int row_fetch(struct index *index, sqlite3_stmt *query, struct snapshot_r
 int catalog_find(struct index *index, const char *name, struct snapshot_row *ret)
 {
 	AUTO_RESET sqlite3_stmt *query = NULL;
+	struct snapshot_row row;
 	int r = catalog_check_name(name);
 
 	if (r == 0)
@@ -151,22 +152,34 @@ int catalog_find(struct index *index, const char *name, struct snapshot_row *ret
 	if (r < 0)
 		return r;
 	sqlite3_bind_text(query, 1, name, -1, SQLITE_STATIC);
-	r = row_fetch(index, query, ret);
-	return r == -ENOENT ? fail_with(r, "no snapshot '%s' in %s", name,
-					store_path(index_store(index)))
-			    : r;
+	r = row_fetch(index, query, &row);
+	if (r == -ENOENT)
+		return fail_with(r, "no snapshot '%s' in %s", name, store_path(index_store(index)));
+	/* the name was looked up in an index of SQLite's own, which may be damaged */
+	if (r == 0 && strcmp(row.name, name) != 0)
+		r = fail_with(-EBADMSG, "the index finds '%s' under the name '%s'", row.name, name);
+	if (r == 0)
+		*ret = row;
+	return r;
 }
 
 int catalog_find_id(struct index *index, uint64_t id, struct snapshot_row *ret)
 {
 	AUTO_RESET sqlite3_stmt *query = NULL;
+	struct snapshot_row row;
 	int r = sql_get(index, ROW_COLUMNS "WHERE s.id = ?1 AND s.state != 0", &query);
 
 	if (r < 0)
 		return r;
 	sql_bind(query, 1, id);
-	r = row_fetch(index, query, ret);
-	return r == -ENOENT ? fail_with(r, "snapshot %" PRIu64 " is gone", id) : r;
+	r = row_fetch(index, query, &row);
+	if (r == -ENOENT)
+		return fail_with(r, "snapshot %" PRIu64 " is gone", id);
+	if (r == 0 && row.id != id)
+		r = fail_with(-EBADMSG, "the index finds another snapshot than %" PRIu64, id);
+	if (r == 0)
+		*ret = row;
+	return r;
 }
 
 int catalog_next(struct index *index, uint64_t after, struct snapshot_row *ret)
@@ -175,11 +188,18 @@ int catalog_next(struct index *index, uint64_t after, struct snapshot_row *ret)
 	int r = sql_get(index, ROW_COLUMNS "WHERE s.id > ?1 AND s.state != 0 ORDER BY s.id LIMIT 1",
 			&query);
 
+	ret->id = 0;
 	if (r < 0)
 		return r;
 	sql_bind(query, 1, after);
-	r = row_fetch(index, query, ret);
-	return r == -ENOENT ? fail_with(r, "no more snapshots") : r;
+	r = sql_step(index, query);
+	if (r <= 0)
+		return r < 0 ? r : fail_with(-ENOENT, "no more snapshots");
+	/* a damaged b-tree may come back to where it was, for ever */
+	if (sql_column(query, COLUMN_ID) <= after)
+		return fail_with(-EBADMSG, "index.db: its snapshots are out of order");
+	ret->id = sql_column(query, COLUMN_ID);
+	return row_read(query, ret);
 }
 
 int catalog_check_free(struct index *index, const char *name)

@@ -56,7 +56,9 @@ int catalog_check_name(const char *name) MUST_CHECK;
 int catalog_find(struct index *index, const char *name, struct snapshot_row *ret) MUST_CHECK;
 int catalog_find_id(struct index *index, uint64_t id, struct snapshot_row *ret) MUST_CHECK;
 
-/* The snapshot with the smallest id above after (0 to start); -ENOENT at the end. */
+/* The snapshot with the smallest id above after (0 to start); -ENOENT at the end.
+ * -EBADMSG where its row is damaged: ret->id is then its id, to go on behind it, or
+ * 0 where the index is too damaged to go on. */
 int catalog_next(struct index *index, uint64_t after, struct snapshot_row *ret) MUST_CHECK;
 
 /* A new name; -EEXIST where it is taken. Open files go on. */

@@ -49,7 +49,7 @@ struct check {
 		uint32_t number; /* 0: none */
 		bool is_good;
 		uint64_t size; /* bytes */
-	} packs[PACK_SLOTS]; /* those last looked at, by number */
+	} packs[PACK_SLOTS];   /* those last looked at, by number */
 };
 
 static void PRINTF_LIKE(3, 4)
@@ -215,7 +215,16 @@ static int rows_fetch(struct check *check, uint64_t after, struct row_batch *bat
 	sql_bind(query, 1, after);
 	sql_bind(query, 2, BATCH_ROWS);
 	while ((r = sql_step(check->index, query)) > 0) {
-		batch->ids[batch->n] = sql_column(query, 0);
+		uint64_t id = sql_column(query, 0);
+
+		/* a damaged b-tree may come back to where it was, for ever */
+		if (id <= after)
+			return fail_with(-EBADMSG,
+					 "index.db: page row %" PRIu64 " comes after row %" PRIu64
+					 ": the rows behind it are not looked at",
+					 id, after);
+		after = id;
+		batch->ids[batch->n] = id;
 		batch->rows[batch->n++] = rows_parse(query, 1);
 	}
 	return r;
@@ -271,27 +280,21 @@ static int check_snapshot(struct check *check, const struct snapshot_row *row)
 	return r < 0 ? r : check_attachments(check, row);
 }
 
-/* The id after which to go on; a row that cannot be read is a finding. */
 static int check_snapshots(struct check *check)
 {
-	int64_t id = 0;
+	struct snapshot_row row = {0};
 	int r;
 
-	while ((r = sql_number(check->index,
-			       "SELECT id FROM snapshot WHERE state != 0 AND id > ?1 ORDER BY id",
-			       id, &id)) == 0) {
-		struct snapshot_row row;
-
-		r = catalog_find_id(check->index, (uint64_t)id, &row);
+	while ((r = catalog_next(check->index, row.id, &row)) == 0 || r == -EBADMSG) {
 		if (r == 0)
 			r = check_snapshot(check, &row);
 		if (r == -ENOENT) /* removed a moment ago */
 			r = 0;
 		r = found_error(check, "", r);
-		if (r < 0)
+		if (r < 0 || row.id == 0)
 			return r;
 	}
-	return r == -ENOENT ? 0 : found_error(check, "", r);
+	return r == -ENOENT ? 0 : r;
 }
 
 static int count_packs(struct check *check)

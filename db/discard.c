@@ -96,13 +96,12 @@ static int discard_cut_off(struct index *index, uint64_t id)
 
 static int discard_all_cut_off(struct index *index)
 {
-	int64_t id = 0;
+	static const char sql[] = "SELECT id FROM snapshot WHERE state = 0 AND id > ?1 ORDER BY id";
+	uint64_t id = 0;
 	int r;
 
-	while ((r = sql_number(index,
-			       "SELECT id FROM snapshot WHERE state = 0 AND id > ?1 ORDER BY id",
-			       id, &id)) == 0) {
-		r = discard_cut_off(index, (uint64_t)id);
+	while ((r = sql_next(index, sql, &id)) == 0) {
+		r = discard_cut_off(index, id);
 		if (r < 0)
 			return r;
 	}
@@ -150,14 +149,15 @@ static int drop_step(struct index *index, uint64_t pack, bool *ret_left)
 
 static int drop_doomed(struct index *index)
 {
-	int64_t pack;
+	static const char sql[] = "SELECT id FROM pack WHERE doomed AND id > ?1 ORDER BY id";
+	uint64_t pack = 0;
 	int r;
 
-	while ((r = sql_number(index, "SELECT id FROM pack WHERE doomed LIMIT 1", 0, &pack)) == 0) {
+	while ((r = sql_next(index, sql, &pack)) == 0) {
 		bool left = true;
 
 		while (r == 0 && left)
-			r = drop_step(index, (uint64_t)pack, &left);
+			r = drop_step(index, pack, &left);
 		if (r < 0)
 			return r;
 	}

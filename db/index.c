@@ -144,6 +144,19 @@ int sql_number(struct index *index, const char *sql, int64_t id, int64_t *ret)
 	return 0;
 }
 
+int sql_next(struct index *index, const char *sql, uint64_t *id)
+{
+	int64_t next;
+	int r = sql_number(index, sql, (int64_t)*id, &next);
+
+	if (r < 0)
+		return r;
+	if (next < 0 || (uint64_t)next <= *id)
+		return fail_with(-EBADMSG, "index.db: its rows are out of order");
+	*id = (uint64_t)next;
+	return 0;
+}
+
 static int on_wal(void *context, sqlite3 *db, const char *name, int pages)
 {
 	struct index *index = context;

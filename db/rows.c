@@ -81,8 +81,13 @@ static int group_read(struct index *index, struct group *group)
 	memset(group->rows, 0, sizeof(group->rows));
 	sql_bind(query, 1, first);
 	sql_bind(query, 2, first + GROUP_ROWS - 1);
-	while ((r = sql_step(index, query)) > 0)
-		group->rows[sql_column(query, 0) - first] = rows_parse(query, 1);
+	while ((r = sql_step(index, query)) > 0) {
+		uint64_t i = sql_column(query, 0) - first;
+
+		/* a damaged b-tree may answer with any id */
+		if (i < GROUP_ROWS)
+			group->rows[i] = rows_parse(query, 1);
+	}
 	return r;
 }
 

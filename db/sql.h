@@ -44,6 +44,11 @@ int sql_do(struct index *index, const char *sql) MUST_CHECK;
  * where there is no row. */
 int sql_number(struct index *index, const char *sql, int64_t id, int64_t *ret) MUST_CHECK;
 
+/* Walks ids: the first column of the first row with *id bound as ?1 becomes *id.
+ * -ENOENT at the end, -EBADMSG where it is not above the former: a damaged b-tree
+ * may come back to where it was, for ever. */
+int sql_next(struct index *index, const char *sql, uint64_t *id) MUST_CHECK;
+
 /* Binding cannot fail but for memory; sqlite then keeps NULL and NOT NULL
  * columns refuse it. */
 static inline void sql_bind(sqlite3_stmt *statement, int column, uint64_t value)

@@ -23,6 +23,7 @@
 /* Two pages with one hash and different bytes are made by an attacker, not met:
  * after so many rows of other bytes the page is stored once more. */
 #define CANDIDATES_MAX 8
+#define CANDIDATE_ROWS_MAX 256 /* aliases of one place among them */
 
 struct key {
 	uint64_t hash;
@@ -127,6 +128,7 @@ static int try_hash(struct lookup *lookup, struct window_page *page, const void 
 	AUTO_RESET sqlite3_stmt *query = NULL;
 	struct page_row former = {0};
 	unsigned int tried = 0;
+	unsigned int seen = 0;
 	int r = sql_get(
 		lookup->index,
 		"SELECT hash, pack, offset, length, id FROM page WHERE hash = ?1 AND id >= ?2 "
@@ -137,7 +139,8 @@ static int try_hash(struct lookup *lookup, struct window_page *page, const void 
 		return r;
 	sql_bind(query, 1, page->row.hash);
 	sql_bind(query, 2, page->known_id);
-	while (tried < CANDIDATES_MAX && (r = sql_step(lookup->index, query)) > 0) {
+	while (tried < CANDIDATES_MAX && seen++ < CANDIDATE_ROWS_MAX &&
+	       (r = sql_step(lookup->index, query)) > 0) {
 		struct page_row row = rows_parse(query, 0);
 
 		/* an alias of what was just compared */

@@ -42,8 +42,12 @@ int listing_root(struct listing *listing, struct index *index, uint64_t off)
 
 	if (!list_dots(listing, NODE_ROOT, &off))
 		return 0;
-	while ((r = catalog_next(index, off - 2, &row)) == 0) {
+	while ((r = catalog_next(index, off - 2, &row)) == 0 || (r == -EBADMSG && row.id > 0)) {
 		off = row.id + 2;
+		if (r < 0) { /* one that cannot be read does not hide the others */
+			listing->left_out = r;
+			continue;
+		}
 		if (!listing_add(listing, row.name, node_number(row.id, NODE_DIR), S_IFDIR, off))
 			return 0;
 	}

@@ -22,6 +22,7 @@ struct listing {
 	char *data;  /* borrowed */
 	size_t room; /* bytes of data */
 	size_t used;
+	int left_out; /* -EBADMSG if a snapshot was, with words of the last */
 };
 
 /* Adds entries from offset off on until it is full. On an error what was added

@@ -292,6 +292,8 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	int r = ino == NODE_ROOT ? listing_root(&listing, worker->index, (uint64_t)off)
 				 : listing_snapshot(&listing, worker->index, ino, (uint64_t)off);
 
+	if (r == 0 && listing.left_out < 0)
+		say(view_of(req), "listing", describe(ino, text), listing.left_out);
 	/* what was listed before an error is worth an answer; the error comes again */
 	if (r < 0 && listing.used == 0)
 		reply_failure(req, "listing", describe(ino, text), r);
