@@ -93,6 +93,40 @@ tests_check_session_ends_SOURCES = tests/check-session-ends.c tests/unit.h \
 tests_check_session_ends_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_session_ends_LDADD = $(handler_test_libs)
 
+# fuzz targets; without libFuzzer driven by driver.c
+if FUZZER
+FUZZ_DRIVER =
+else
+FUZZ_DRIVER = tests/fuzz/driver.c
+SCRIPT_TESTS += tests/test-fuzz.sh
+endif
+FUZZ_TARGETS = tests/fuzz/fuzz-page tests/fuzz/fuzz-store
+check_PROGRAMS += $(FUZZ_TARGETS)
+tests_fuzz_fuzz_page_SOURCES = tests/fuzz/fuzz-page.c tests/fuzz/fuzz.h $(FUZZ_DRIVER)
+tests_fuzz_fuzz_page_LDADD = $(DB_LIBS)
+tests_fuzz_fuzz_page_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
+tests_fuzz_fuzz_store_SOURCES = tests/fuzz/fuzz-store.c tests/fuzz/fuzz.h $(FUZZ_DRIVER)
+tests_fuzz_fuzz_store_LDADD = $(DB_LIBS)
+tests_fuzz_fuzz_store_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
+
+# libFuzzer, FUZZ_SECONDS a target, in a build of its own with clang
+FUZZ_SECONDS = 60
+fuzz:
+	$(MKDIR_P) fuzz-build
+	cd fuzz-build && $(abs_top_srcdir)/configure --enable-fuzzer CC=clang \
+		CFLAGS='-g -O1 -fsanitize=fuzzer-no-link,address,undefined' >/dev/null
+	cd fuzz-build && $(MAKE) $(BUILT_SOURCES) && $(MAKE) $(FUZZ_TARGETS)
+	cd fuzz-build && for target in $(FUZZ_TARGETS); do \
+		name=$${target##*/fuzz-}; \
+		$(MKDIR_P) corpus-$$name; \
+		echo "$$target, $(FUZZ_SECONDS) s"; \
+		./$$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 corpus-$$name \
+			$$(ls -d $(abs_top_srcdir)/tests/fuzz/corpus/$$name 2>/dev/null) 2>&1 | \
+			tail -n 20 | grep -E '^(stat|==|SUMMARY|artifact|fuzz)' ; \
+		[ -z "$$(ls crash-* leak-* timeout-* 2>/dev/null)" ] || exit 1; \
+	done
+.PHONY: fuzz
+
 if HAVE_CHECK
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS = $(UNIT_TESTS) $(SCRIPT_TESTS)
