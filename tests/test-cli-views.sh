@@ -1,0 +1,103 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# mount and umount: the view answers when mount returns; when umount returns, the
+# daemon has ended. Nothing but a view is ever unmounted.
+. "${srcdir:-.}/tests/functions.sh"
+requires_fuse
+PATH=$top_builddir/tests:$PATH
+
+PAGODA_STORE=$work/store
+export PAGODA_STORE
+head -c 1048576 /dev/urandom >image
+pagoda -q init || fail init
+pagoda -q import image image || fail import
+mkdir view
+
+daemon_pid() { # the pid that the mount tells
+	pagoda_holders=$(grep -l pagodafs store/holders/* 2>/dev/null) || return 1
+	basename "$pagoda_holders"
+}
+# Nobody may have collected a process that has ended: then it is a zombie.
+has_ended() { ! grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status" 2>/dev/null; }
+is_mounted() { mountpoint -q "$work/view"; }
+
+mounted "$work/view"
+i=0
+while [ $i -lt 10 ]; do
+	pagoda mount view || fail "mount"
+	cmp view/image/mem image || fail "the view does not answer"
+	pid=$(daemon_pid) || fail "the daemon is not among the holders"
+	pagoda umount view || fail "umount"
+	is_mounted && fail "it is still mounted"
+	has_ended "$pid" || fail "umount returned before daemon $pid has ended"
+	i=$((i + 1))
+done
+
+# as JSON, and by a path that needs resolving
+ln -s view link
+pagoda --json mount view >out.json || fail "mount --json: $(cat out.json)"
+[ "$(json-get out.json mounted dir)" = view ] || fail "mount --json: $(cat out.json)"
+pagoda --json umount link/../link >out.json || fail "umount of a symlink: $(cat out.json)"
+[ "$(json-get out.json unmounted dir)" = link/../link ] || fail "umount --json: $(cat out.json)"
+
+# options reach pagodafs, errors of it come back with their code
+pagoda mount view -o mode=0400 || fail "mount -o"
+[ "$(stat -c %a view/image/mem)" = 400 ] || fail "mode $(stat -c %a view/image/mem)"
+# busy: 5 after a while, and then it works
+exec 5<view/image/mem
+expect 5 pagoda umount view 2>err
+expect_text "umount view: it is in use" err
+is_mounted || fail "a busy view was unmounted"
+exec 5<&-
+pagoda umount view || fail "umount after close"
+pagoda mount view -o nonsense 2>err && fail "a nonsense option was accepted"
+expect_text nonsense err
+pagoda --json mount view -o nonsense >out.json 2>err && fail "accepted with --json"
+[ ! -s err ] || fail "mount --json wrote: $(cat err)"
+json-get out.json error text | grep -q nonsense || fail "mount --json: $(cat out.json)"
+expect 4 pagoda -s nowhere mount view 2>err
+pagoda --json -s nowhere mount view >out.json
+[ "$(json-get out.json error code)" = 4 ] || fail "mount --json: $(cat out.json)"
+
+# --foreground: this process is the daemon
+"$top_builddir/pagoda" mount view --foreground &
+pid=$!
+started $pid
+until is_mounted; do kill -0 $pid 2>/dev/null || fail "mount --foreground ended"; done
+pagoda umount view || fail "umount of a daemon in the foreground"
+wait $pid || fail "the daemon in the foreground: exit $?"
+ended $pid
+
+# dead: the daemon was killed, the mount is taken away all the same
+pagoda mount view || fail mount
+exec 5<view/image/mem
+kill -KILL "$(daemon_pid)"
+while ls view >/dev/null 2>&1; do :; done
+pagoda umount view || fail "umount of a dead view"
+exec 5<&-
+is_mounted && fail "the dead view is still mounted"
+
+# what is not a view stays
+mount -t tmpfs none view
+expect 6 pagoda umount view 2>err
+expect_text "tmpfs is mounted there" err
+is_mounted || fail "a tmpfs was unmounted"
+umount view
+# also where it lies over a view
+pagoda mount view || fail mount
+mounted "$work/view"
+mount -t tmpfs none view
+expect 6 pagoda umount view 2>err
+umount view
+pagoda umount view || fail "umount of what was covered"
+expect 6 pagoda umount view 2>err
+
+# rm of what is open in a view: refused, and told by whom
+pagoda mount view || fail mount
+exec 5<view/image/mem
+expect 5 pagoda rm image 2>err
+expect_text "in use by pagodafs" err
+exec 5<&-
+pagoda rm -q image || fail "rm after close"
+pagoda umount view || fail umount
