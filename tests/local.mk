@@ -8,6 +8,8 @@ AM_TESTS_ENVIRONMENT = \
 
 UNIT_TESTS =
 SCRIPT_TESTS =
+# Scripts that also run under the sanitizers; all unit tests do.
+CORE_SCRIPT_TESTS =
 
 # base
 UNIT_TESTS += tests/check-base
@@ -126,11 +128,46 @@ fuzz:
 		[ -z "$$(ls crash-* leak-* timeout-* 2>/dev/null)" ] || exit 1; \
 	done
 .PHONY: fuzz
+# cli
+check_PROGRAMS += tests/json-get tests/index-sql
+tests_json_get_SOURCES = tests/json-get.c
+tests_json_get_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_json_get_LDADD = $(JANSSON_LIBS)
+tests_index_sql_SOURCES = tests/index-sql.c
+tests_index_sql_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
+tests_index_sql_LDADD = $(SQLITE_LIBS)
+CORE_SCRIPT_TESTS += \
+	tests/test-cli-commands.sh \
+	tests/test-cli-errors.sh \
+	tests/test-cli-import.sh
+SCRIPT_TESTS += \
+	tests/test-cli-busy.sh \
+	tests/test-cli-commands.sh \
+	tests/test-cli-damage.sh \
+	tests/test-cli-errors.sh \
+	tests/test-cli-guests.sh \
+	tests/test-cli-import.sh \
+	tests/test-cli-kill.sh \
+	tests/test-cli-output.sh \
+	tests/test-cli-readonly.sh \
+	tests/test-cli-space.sh \
+	tests/test-cli-views.sh
+
+# tree
+check_PROGRAMS += tests/demo-process
+tests_demo_process_SOURCES = tests/demo-process.c
+SCRIPT_TESTS += \
+	tests/test-bootstrap.sh \
+	tests/test-manpages.sh \
+	tests/test-rooms.sh
+EXTRA_DIST += tests/demo.sh
 
 if HAVE_CHECK
 check_PROGRAMS += $(UNIT_TESTS)
+CORE_TESTS = $(UNIT_TESTS) $(CORE_SCRIPT_TESTS)
 TESTS = $(UNIT_TESTS) $(SCRIPT_TESTS)
 else
+CORE_TESTS = $(CORE_SCRIPT_TESTS)
 TESTS = $(SCRIPT_TESTS)
 endif
 

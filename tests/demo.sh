@@ -1,0 +1,105 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# One image all the way: out of a process, into a store, looked at with ordinary
+# tools, and back into the memory of another process, fault by fault. Exits 0 only
+# if every step was verified. Run by: sudo ./bootstrap demo
+. "${srcdir:-.}/tests/functions.sh"
+
+PATH=$top_builddir/tests:$PATH
+number=0
+
+step() {
+	number=$((number + 1))
+	printf '\n%d. %s\n' "$number" "$*"
+}
+show() { sed 's/^/     /'; }
+# Shows a command as it is typed, then runs it.
+run() {
+	printf '   $ %s\n' "$*"
+	"$@" >run.out 2>&1
+	ended_with=$?
+	show <run.out
+	[ "$ended_with" -eq 0 ] || fail "step $number: exit $ended_with: $*"
+}
+milliseconds() { echo $(($(date +%s%N) / 1000000)); }
+
+[ "$(id -u)" = 0 ] || fail "the demo mounts and uses userfaultfd: run it as root"
+[ -c /dev/fuse ] || fail "the demo needs /dev/fuse"
+
+step "A process holds a ledger in 64 MiB of memory; we copy that out of it"
+mkfifo hold address
+demo-process <hold >address &
+process=$!
+started "$process"
+exec 4>hold
+read -r at length <address || fail "the process did not say where its memory is"
+run dd "if=/proc/$process/mem" of=ledger.mem bs=4096 skip=$((at / 4096)) \
+	count=$((length / 4096)) status=none
+exec 4>&-
+wait "$process" || fail "the process failed"
+ended "$process"
+[ "$(wc -c <ledger.mem)" -eq "$length" ] || fail "the image is not $length bytes"
+accounts=$(grep -ac '^pagoda-ledger account' ledger.mem)
+echo "   The image has $length bytes and $accounts lines of the ledger; the process is gone."
+
+step "The image goes into a new store: equal pages once, zero pages not at all"
+PAGODA_STORE=$work/store
+export PAGODA_STORE
+run pagoda init
+run pagoda import ledger ledger.mem
+run pagoda note ledger "the ledger, before the incident"
+run pagoda ls
+stored=$(pagoda info ledger --json | json-get - snapshot stored_bytes) || fail "no info"
+[ "$stored" -lt $((length / 2)) ] || fail "$stored bytes are stored, more than half of the image"
+run pagoda check --read-data
+
+step "The store is mounted: snapshots are directories, memory is a file"
+mkdir view
+mounted "$work/view"
+run pagoda mount view
+run ls -l view/ledger
+run cat view/ledger/info.json
+run head -n 4 view/ledger/maps
+
+step "Ordinary tools look into it"
+run grep -ac '^pagoda-ledger account' view/ledger/mem
+[ "$(cat run.out)" = "$accounts" ] || fail "grep counts $(cat run.out) lines, not $accounts"
+run grep -am 1 'account 00012345 ' view/ledger/mem
+run dd if=view/ledger/mem bs=64 skip=4711 count=1 status=none
+grep -q 'account 00004711 ' run.out || fail "dd does not find account 4711 at its place"
+run cmp view/ledger/mem ledger.mem
+echo "   Every byte of the view is that of the image."
+
+step "A machine is restored from it: its page faults are answered from the view"
+mkfifo ready
+pagoda serve --listen "$work/socket" --once --stats="$work/stats.json" --ready-fd 3 \
+	view/ledger 3>ready &
+handler_pid=$!
+started "$handler_pid"
+read -r _ <ready || fail "pagoda serve did not start"
+begun=$(milliseconds)
+run client --socket "$work/socket" --image "$work/ledger.mem" --threads 2 --all
+took=$(($(milliseconds) - begun))
+wait "$handler_pid" || fail "pagoda serve says that the machine did not end well"
+ended "$handler_pid"
+[ "$took" -gt 0 ] || took=1
+echo "   The machine compared all of its memory with the image: every byte is right."
+
+step "What was served"
+total() { json-get stats.json totals "$1" || fail "stats.json has no $1"; }
+data=$(total data_pages)
+zero=$(total zero_pages)
+printf '   %s page faults in %s batches; %s pages of data, %s zero pages\n' \
+	"$(total faults)" "$(total batches)" "$data" "$zero"
+printf '   %s MiB of memory in %s ms, each page compared: %s MiB/s\n' \
+	$((length >> 20)) "$took" $(((length >> 20) * 1000 / took))
+[ $((data + zero)) -ge $((length / 4096)) ] ||
+	fail "only $((data + zero)) of $((length / 4096)) pages were served"
+
+step "Cleaned up"
+run pagoda umount view
+mountpoint -q view && fail "the view is still mounted"
+run pagoda rm ledger
+run pagoda check
+printf '\nEvery step was verified.\n'
