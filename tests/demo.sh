@@ -16,7 +16,14 @@ step() {
 show() { sed 's/^/     /'; }
 # Shows a command as it is typed, then runs it.
 run() {
-	printf '   $ %s\n' "$*"
+	printf '   $'
+	for word; do
+		case $word in
+		*[!A-Za-z0-9_./=:-]*) printf " '%s'" "$word" ;;
+		*) printf ' %s' "$word" ;;
+		esac
+	done
+	echo
 	"$@" >run.out 2>&1
 	ended_with=$?
 	show <run.out
@@ -73,13 +80,13 @@ echo "   Every byte of the view is that of the image."
 
 step "A machine is restored from it: its page faults are answered from the view"
 mkfifo ready
-pagoda serve --listen "$work/socket" --once --stats="$work/stats.json" --ready-fd 3 \
+pagoda serve --listen socket --once --stats=stats.json --ready-fd 3 \
 	view/ledger 3>ready &
 handler_pid=$!
 started "$handler_pid"
 read -r _ <ready || fail "pagoda serve did not start"
 begun=$(milliseconds)
-run client --socket "$work/socket" --image "$work/ledger.mem" --threads 2 --all
+run client --socket socket --image ledger.mem --threads 2 --all
 took=$(($(milliseconds) - begun))
 wait "$handler_pid" || fail "pagoda serve says that the machine did not end well"
 ended "$handler_pid"
