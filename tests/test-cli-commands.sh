@@ -76,6 +76,10 @@ grep -qE '^first   32768  12288 +[0-9]+  sealed  -  +[0-9-]{10} [0-9:]{8}  befor
 	fail "ls printed: $(cat out)"
 [ "$(wc -l <out)" -eq 3 ] || fail "ls printed: $(cat out)"
 ! grep -q ' $' out || fail "ls prints blanks at the end of a line"
+# a control character that is UTF-8 must not reach the terminal
+text note first "$(printf 'x\302\23331mred')"
+text ls
+grep -qF 'x\xc2\x9b31mred' out || fail "ls printed: $(cat out)"
 text note first ''
 expect_out "took away the note of first"
 json ls
