@@ -34,6 +34,24 @@ while [ $i -lt 10 ]; do
 	i=$((i + 1))
 done
 
+# umount waits for the end of a daemon that has no time for it: on one CPU with a
+# busy loop, at a priority below everything
+nproc=$(getconf _NPROCESSORS_ONLN)
+if command -v chrt >/dev/null && command -v taskset >/dev/null && [ "$nproc" -gt 1 ]; then
+	taskset -c 0 sh -c 'while :; do :; done' &
+	busy=$!
+	started $busy
+	pagoda mount view || fail mount
+	pid=$(daemon_pid)
+	taskset -a -c -p 0 "$pid" >/dev/null
+	chrt -a -i -p 0 "$pid"
+	taskset -c 1 "$top_builddir/pagoda" umount view || fail umount
+	has_ended "$pid" || fail "umount returned before the slow daemon $pid has ended"
+	kill $busy
+	wait $busy 2>/dev/null
+	ended $busy
+fi
+
 # as JSON, and by a path that needs resolving
 ln -s view link
 pagoda --json mount view >out.json || fail "mount --json: $(cat out.json)"
@@ -49,8 +67,15 @@ exec 5<view/image/mem
 expect 5 pagoda umount view 2>err
 expect_text "umount view: it is in use" err
 is_mounted || fail "a busy view was unmounted"
+# what is closed while umount waits is waited for
+"$top_builddir/pagoda" umount view 5<&- &
+waiter=$!
+until [ "$(cat /proc/$waiter/wchan 2>/dev/null)" = hrtimer_nanosleep ]; do
+	has_ended $waiter && break
+done
 exec 5<&-
-pagoda umount view || fail "umount after close"
+wait $waiter || fail "umount did not wait for the close"
+is_mounted && fail "it is still mounted after the close"
 pagoda mount view -o nonsense 2>err && fail "a nonsense option was accepted"
 expect_text nonsense err
 pagoda --json mount view -o nonsense >out.json 2>err && fail "accepted with --json"
