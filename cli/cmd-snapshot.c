@@ -20,12 +20,6 @@
 
 DEFINE_AUTO(struct table *, table_free)
 
-static const char *const state_names[] = {
-	[SNAPSHOT_IMPORTING] = "importing",
-	[SNAPSHOT_DRAFT] = "draft",
-	[SNAPSHOT_SEALED] = "sealed",
-};
-
 static const struct table_column ls_columns[] = {
 	{"NAME", false},   {"SIZE", true},     {"DATA", true},	{"STORED", true}, {"STATE", false},
 	{"PARENT", false}, {"CREATED", false}, {"NOTE", false}, {"", false},
@@ -39,7 +33,7 @@ static void ls_add(struct table *table, const struct snapshot_row *row, bool exa
 	table_add(table, output_size(text, row->size, exact));
 	table_add(table, output_size(text, row->data_pages * PAGE_BYTES, exact));
 	table_add(table, output_size(text, row->stored_bytes, exact));
-	table_add(table, state_names[row->state]);
+	table_add(table, info_state_name(row->state));
 	table_add(table, row->parent_name[0] ? row->parent_name : "-");
 	table_add(table, units_format_time(text, row->created_ns));
 	table_add(table, row->note);
@@ -154,7 +148,7 @@ static void info_print(const struct snapshot_row *row, bool exact)
 	char text[UNITS_TEXT_MAX];
 
 	info_line("name", row->name);
-	info_line("state", state_names[row->state]);
+	info_line("state", info_state_name(row->state));
 	if (row->parent_name[0])
 		info_line("parent", row->parent_name);
 	info_line("created", units_format_time(text, row->created_ns));

@@ -38,6 +38,11 @@ static json_t *text_or_null(const char *text)
 	return text[0] ? json_string(text) : json_null();
 }
 
+const char *info_state_name(enum snapshot_state state)
+{
+	return state_names[state];
+}
+
 json_t *info_json(const struct snapshot_row *row)
 {
 	uint64_t npages = row->size / PAGE_BYTES;
@@ -46,7 +51,7 @@ json_t *info_json(const struct snapshot_row *row)
 	return json_pack(
 		"{s:s, s:I, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
 		"s:o, s:I, s:o, s:o}",
-		"name", row->name, "id", (json_int_t)row->id, "state", state_names[row->state],
+		"name", row->name, "id", (json_int_t)row->id, "state", info_state_name(row->state),
 		"parent", text_or_null(row->parent_name), "note", text_or_null(row->note), "size",
 		(json_int_t)row->size, "page_size", (json_int_t)PAGE_BYTES, "created_ns",
 		(json_int_t)row->created_ns, "data_pages", (json_int_t)row->data_pages,

@@ -13,6 +13,9 @@
 
 #define JSON_SCHEMA_VERSION 1
 
+/* "sealed" */
+const char *info_state_name(enum snapshot_state state);
+
 /* A new reference to {"name": ..., "id": ..., ...}; NULL when out of memory. */
 json_t *info_json(const struct snapshot_row *row) MUST_CHECK;
 
