@@ -2,13 +2,24 @@
 noinst_LIBRARIES += libhandler.a
 libhandler_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 libhandler_a_SOURCES = \
+	handler/allow.c handler/allow.h \
 	handler/batch.c handler/batch.h \
 	handler/bitmap.c handler/bitmap.h \
 	handler/counters.c handler/counters.h \
 	handler/end.c handler/end.h \
 	handler/handover.c handler/handover.h \
+	handler/keeper.c handler/keeper.h \
+	handler/listener.c handler/listener.h \
+	handler/machine.c handler/machine.h \
+	handler/receive.c handler/receive.h \
 	handler/regions.c handler/regions.h \
 	handler/session.c handler/session.h \
 	handler/shared.c handler/shared.h \
 	handler/source.c handler/source.h \
-	handler/uffd.c handler/uffd.h
+	handler/stats.c handler/stats.h \
+	handler/uffd.c handler/uffd.h \
+	handler/worker.c handler/worker.h
+
+sbin_PROGRAMS += pagoda-handler
+pagoda_handler_SOURCES = handler/main.c
+pagoda_handler_LDADD = libhandler.a libbase.a $(JANSSON_LIBS)

@@ -63,6 +63,13 @@ SCRIPT_TESTS += \
 	tests/test-view-user.sh \
 	tests/test-view-workingset.sh
 # handler
+check_PROGRAMS += tests/client
+tests_client_SOURCES = \
+	tests/client.c \
+	tests/client-memory.c tests/client-memory.h \
+	tests/client-oracle.c tests/client-oracle.h
+tests_client_LDADD = libbase.a
+
 handler_test_libs = libhandler.a libbase.a $(JANSSON_LIBS) $(CHECK_LIBS)
 UNIT_TESTS += tests/check-bitmap
 tests_check_bitmap_SOURCES = tests/check-bitmap.c tests/unit.h
@@ -94,6 +101,16 @@ tests_check_session_ends_SOURCES = tests/check-session-ends.c tests/unit.h \
 	tests/session-fixture.c tests/session-fixture.h
 tests_check_session_ends_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_session_ends_LDADD = $(handler_test_libs)
+SCRIPT_TESTS += \
+	tests/test-handler-failure.sh \
+	tests/test-handler-fill.sh \
+	tests/test-handler-hostile.sh \
+	tests/test-handler-huge.sh \
+	tests/test-handler-many.sh \
+	tests/test-handler-restore.sh \
+	tests/test-handler-socket.sh \
+	tests/test-handler-stop.sh
+EXTRA_DIST += tests/handler-functions.sh
 
 # fuzz targets; without libFuzzer driven by driver.c
 if FUZZER

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "handler/keeper.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fail.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "handler/machine.h"
+#include "handler/stats.h"
+
+#define MACHINES_MOST 1024 /* more wait in the socket's queue */
+#define WAITING_MOST 64	   /* connections that have sent nothing yet */
+#define FDS_A_MACHINE 4
+#define FDS_OTHER 64
+#define ACCEPT_PAUSE_NS (100 * NS_PER_MS)
+#define PROMETHEUS_NS NS_PER_SEC
+
+enum { WATCH_SIGNALS, WATCH_LISTENER, WATCH_MACHINES };
+
+struct keeper {
+	const struct keeper_setup *setup;
+	struct machine_policy policy;
+	struct listener *listener; /* owned; NULL: nobody may connect any more */
+	int signals;
+	struct machine *machines; /* owned, the oldest first */
+	size_t nmachines;
+	size_t machines_most;
+	bool stopping;
+	enum end outcome;
+	uint64_t accept_ns; /* not to accept before this */
+	uint64_t stats_ns;  /* when the next file is due; UINT64_MAX: not by the clock */
+	struct stats stats;
+	struct pollfd watched[WATCH_MACHINES + MACHINES_MOST];
+};
+
+/* ---- statistics ---- */
+
+static void stats_report(struct keeper *k)
+{
+	int r;
+
+	if (!k->setup->stats)
+		return;
+	r = stats_write(k->setup->stats, &k->stats, k->machines);
+	if (r < 0)
+		log_warning("write statistics to %s: %s", k->setup->stats, strerror(-r));
+}
+
+static void stats_tick(struct keeper *k)
+{
+	if (clock_monotonic_ns() < k->stats_ns)
+		return;
+	stats_report(k);
+	k->stats_ns = clock_monotonic_ns() + PROMETHEUS_NS;
+}
+
+/* ---- machines ---- */
+
+static size_t waiting_count(const struct keeper *k, struct machine **ret_oldest)
+{
+	size_t n = 0;
+
+	for (struct machine *m = k->machines; m; m = m->next)
+		if (m->state == MACHINE_WAITING && n++ == 0)
+			*ret_oldest = m;
+	return n;
+}
+
+/* Who connects and stays silent must not keep others out: the oldest goes. */
+static void waiting_limit(struct keeper *k)
+{
+	struct machine *oldest = NULL;
+
+	if (waiting_count(k, &oldest) < WAITING_MOST)
+		return;
+	log_warning("machine %d: dropped: %d connections have sent nothing yet", (int)oldest->pid,
+		    WAITING_MOST);
+	oldest->state = MACHINE_OVER;
+}
+
+static void machine_append(struct keeper *k, struct machine *m)
+{
+	struct machine **end = &k->machines;
+
+	while (*end)
+		end = &(*end)->next;
+	*end = m;
+	k->nmachines++;
+}
+
+/* Says once how it ended, and counts it. */
+static void end_tell(struct keeper *k, const struct machine *m)
+{
+	const char *what = m->deed[0] ? ": " : "";
+
+	k->stats.ends[m->end]++;
+	k->outcome = m->end;
+	if (end_is_good(m->end))
+		log_info("machine %d: %s: %s%s%s", (int)m->pid, end_name(m->end), m->reason, what,
+			 m->deed);
+	else
+		log_error("machine %d: %s: %s%s%s", (int)m->pid, end_name(m->end), m->reason, what,
+			  m->deed);
+}
+
+static void connections_end(struct keeper *k)
+{
+	listener_close(k->listener);
+	k->listener = NULL;
+	for (struct machine *m = k->machines; m; m = m->next)
+		if (m->state == MACHINE_WAITING)
+			m->state = MACHINE_OVER;
+}
+
+static void machine_step(struct keeper *k, struct machine *m, short revents)
+{
+	enum machine_state before = m->state;
+	enum end end_before = m->end;
+
+	machine_turn(m, revents, &k->policy);
+	if (m->state == MACHINE_SERVED && before == MACHINE_WAITING)
+		log_debug("machine %d: connected", (int)m->pid);
+	if (m->end && !end_before)
+		end_tell(k, m);
+	/* with --once this was the one; a connection that sent nothing was none */
+	if (k->setup->once && k->listener && (m->state == MACHINE_SERVED || (m->end && m->shared)))
+		connections_end(k);
+}
+
+static void sweep(struct keeper *k)
+{
+	k->stats.running = 0;
+	for (struct machine **at = &k->machines; *at;) {
+		struct machine *m = *at;
+
+		if (m->state != MACHINE_OVER) {
+			k->stats.running += m->state == MACHINE_SERVED;
+			at = &m->next;
+			continue;
+		}
+		*at = m->next;
+		if (m->shared)
+			counters_merge(&k->stats.done, &m->shared->counters);
+		machine_free(m);
+		k->nmachines--;
+	}
+}
+
+/* ---- connections ---- */
+
+static void connection_take(struct keeper *k, int conn)
+{
+	struct machine *m;
+	int r = machine_new(conn, &m);
+
+	if (r < 0) {
+		log_warning("connection refused: its process: %s", fail_text(r));
+		close(conn);
+		return;
+	}
+	k->stats.connections++;
+	if (!allow_has(&k->setup->allow, m->uid)) {
+		log_warning("machine %d refused: user %u is not in --allow-uid", (int)m->pid,
+			    (unsigned int)m->uid);
+		machine_free(m);
+		return;
+	}
+	waiting_limit(k);
+	machine_append(k, m);
+	machine_step(k, m, POLLIN); /* most have sent all they have to say */
+}
+
+static void connection_accept(struct keeper *k)
+{
+	int conn = listener_accept(k->listener);
+
+	if (conn >= 0) {
+		connection_take(k, conn);
+		return;
+	}
+	/* it stays readable while we are out of descriptors: do not spin on it */
+	if (conn != -EAGAIN && conn != -EINTR && conn != -ECONNABORTED) {
+		log_warning("accept: %s", fail_text(conn));
+		k->accept_ns = clock_monotonic_ns() + ACCEPT_PAUSE_NS;
+	}
+}
+
+/* ---- signals ---- */
+
+/* Takes what has been sent already: a hand-over that nobody receives would leave
+ * a machine that hangs, or, if it has kept no userfaultfd of its own, reads zeros. */
+static void late_take(struct keeper *k)
+{
+	while (k->listener && k->nmachines < k->machines_most) {
+		int conn = listener_accept(k->listener);
+
+		if (conn < 0)
+			break;
+		connection_take(k, conn);
+	}
+	for (struct machine *m = k->machines; m; m = m->next)
+		if (m->state == MACHINE_WAITING)
+			machine_step(k, m, POLLIN);
+}
+
+/* The first asks as --on-stop says, a second one ends it. */
+static void stop(struct keeper *k)
+{
+	bool drain = k->setup->stop_by_drain && !k->stopping;
+
+	k->stopping = true;
+	k->outcome = END_STOPPED;
+	late_take(k);
+	connections_end(k);
+	if (drain)
+		log_info("stopping when the last machine has ended");
+	for (struct machine *m = k->machines; m && !drain; m = m->next)
+		machine_stop(m);
+}
+
+static void signals_take(struct keeper *k)
+{
+	struct signalfd_siginfo info;
+
+	while (read(k->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGUSR1)
+			stats_report(k);
+		else
+			stop(k);
+	}
+}
+
+static int signals_open(struct keeper *k)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGUSR1);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	k->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return k->signals < 0 ? -errno : 0;
+}
+
+/* ---- the loop ---- */
+
+/* As s6 and others want it: a newline, then the end. */
+static void ready_tell(int fd)
+{
+	if (fd < 0)
+		return;
+	if (io_write_full(fd, "\n", 1) < 0)
+		log_warning("--ready-fd: nobody reads it");
+	close(fd);
+}
+
+static bool accepts(const struct keeper *k)
+{
+	return k->listener && k->nmachines < k->machines_most &&
+	       clock_monotonic_ns() >= k->accept_ns;
+}
+
+/* Until when to wait for something to happen. */
+static uint64_t deadline(const struct keeper *k)
+{
+	uint64_t when = k->stats_ns;
+
+	if (k->listener && k->nmachines < k->machines_most && !accepts(k))
+		when = MIN(when, k->accept_ns);
+	for (const struct machine *m = k->machines; m; m = m->next)
+		when = MIN(when, machine_deadline(m));
+	return when;
+}
+
+static int wait_until(struct keeper *k, uint64_t when, size_t n)
+{
+	uint64_t now = clock_monotonic_ns();
+	uint64_t left = when > now ? when - now : 0;
+	struct timespec room = {
+		.tv_sec = (time_t)(left / NS_PER_SEC),
+		.tv_nsec = (long)(left % NS_PER_SEC),
+	};
+	int r = ppoll(k->watched, n, when == UINT64_MAX ? NULL : &room, NULL);
+
+	return r < 0 && errno != EINTR ? -errno : 0;
+}
+
+static int turn(struct keeper *k)
+{
+	size_t n = WATCH_MACHINES;
+	int r;
+
+	k->watched[WATCH_SIGNALS] = (struct pollfd){.fd = k->signals, .events = POLLIN};
+	k->watched[WATCH_LISTENER] =
+		(struct pollfd){.fd = accepts(k) ? listener_fd(k->listener) : -1, .events = POLLIN};
+	for (const struct machine *m = k->machines; m; m = m->next)
+		k->watched[n++] = machine_watch(m);
+	r = wait_until(k, deadline(k), n);
+	if (r < 0)
+		return r;
+	n = WATCH_MACHINES;
+	for (struct machine *m = k->machines; m; m = m->next)
+		machine_step(k, m, k->watched[n++].revents);
+	if (k->watched[WATCH_SIGNALS].revents)
+		signals_take(k);
+	if (k->watched[WATCH_LISTENER].revents && k->listener)
+		connection_accept(k);
+	sweep(k);
+	stats_tick(k);
+	return 0;
+}
+
+/* Room for the descriptors of as many machines as the system lets us have. */
+static size_t machines_room(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return MACHINES_MOST;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur < FDS_OTHER + FDS_A_MACHINE)
+		return 1;
+	return MIN((size_t)(limit.rlim_cur - FDS_OTHER) / FDS_A_MACHINE, (size_t)MACHINES_MOST);
+}
+
+int keeper_run(const struct keeper_setup *setup, struct listener *listener,
+	       const struct source *source, enum end *ret_end)
+{
+	static struct keeper k; /* one in a process; too large for the stack */
+	int r;
+
+	k = (struct keeper){
+		.setup = setup,
+		.policy = {.source = source, .freeze = setup->freeze, .fill = setup->fill},
+		.listener = listener,
+		.machines_most = machines_room(),
+		.outcome = END_STOPPED,
+		.stats_ns = UINT64_MAX,
+		.stats = {.source = source_path(source), .image_bytes = source_size(source)},
+	};
+	if (setup->stats && stats_is_prometheus(setup->stats))
+		k.stats_ns = 0;
+	r = signals_open(&k);
+	if (r == 0)
+		ready_tell(setup->ready_fd);
+	while (r == 0 && (k.listener || k.machines))
+		r = turn(&k);
+	stats_report(&k);
+	listener_close(k.listener);
+	close(k.signals);
+	*ret_end = setup->once ? k.outcome : END_STOPPED;
+	return r;
+}

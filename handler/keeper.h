@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The keeper: one small process that accepts machines, starts a worker for each,
+ * and sees every one of them to its end. It waits for nothing but poll().
+ */
+#ifndef PAGODA_HANDLER_KEEPER_H
+#define PAGODA_HANDLER_KEEPER_H
+
+#include <stdbool.h>
+
+#include "base/attributes.h"
+#include "handler/allow.h"
+#include "handler/end.h"
+#include "handler/listener.h"
+#include "handler/source.h"
+
+struct keeper_setup {
+	const char *stats; /* borrowed; NULL for none */
+	int ready_fd;	   /* gets a newline when machines may connect; -1 for none */
+	struct allow allow;
+	bool once;
+	bool freeze;	    /* --on-failure=freeze */
+	bool stop_by_drain; /* --on-stop=drain */
+	bool fill;
+};
+
+/* Serves until told to stop, or, where once is set, until one machine is over.
+ * Takes ownership of listener: its socket goes as soon as nobody may connect any
+ * more. Blocks the signals it handles for good. With once, *ret_end is the end of
+ * that machine; else, or where none came, END_STOPPED. -errno of signalfd(2) or
+ * poll(2). */
+int keeper_run(const struct keeper_setup *setup, struct listener *listener,
+	       const struct source *source, enum end *ret_end) MUST_CHECK;
+
+#endif

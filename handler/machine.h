@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One machine, as the keeper sees it: from the connection to the last close.
+ *
+ *   WAITING  connected, nothing sent yet            watches the connection
+ *   SERVED   a worker has it                        watches the worker
+ *   ENDING   over, its process may still run        watches the process
+ *   OVER     nothing is left to do
+ *
+ *   WAITING -> SERVED   first message: a userfaultfd and some text   (hand_over)
+ *   WAITING -> OVER     refused before it gave us its memory         (hand_over)
+ *   SERVED  -> ENDING   the worker has ended; the machine is killed or frozen
+ *                       where it cannot be served                    (worker_ended)
+ *   SERVED  -> OVER     filled: it needs us no more                  (worker_ended)
+ *   ENDING  -> OVER     its process has ended: only now the userfaultfd is closed
+ *
+ * A process whose last userfaultfd closes reads zeros where pages are missing,
+ * and nothing tells it. Nothing here waits; one thread.
+ */
+#ifndef PAGODA_HANDLER_MACHINE_H
+#define PAGODA_HANDLER_MACHINE_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/attributes.h"
+#include "base/fail.h"
+#include "handler/end.h"
+#include "handler/shared.h"
+#include "handler/source.h"
+
+enum machine_state {
+	MACHINE_WAITING,
+	MACHINE_SERVED,
+	MACHINE_ENDING,
+	MACHINE_OVER,
+};
+
+struct machine_policy {
+	const struct source *source; /* borrowed */
+	bool freeze;
+	bool fill;
+};
+
+struct machine {
+	struct machine *next; /* owned by the keeper's list */
+	enum machine_state state;
+	pid_t pid;
+	uid_t uid;
+	int conn; /* these four: owned, -1 when closed */
+	int uffd;
+	int peer;
+	int worker_fd;
+	pid_t worker;
+	struct shared *shared; /* owned; NULL before SERVED */
+	uint64_t image_size;
+	uint64_t deadline_ns; /* of the first message */
+	uint64_t retry_ns;    /* when to look at an empty connection again; 0: not empty */
+	unsigned int tries;
+	bool stopping;		    /* its end was asked for */
+	enum end end;		    /* END_NONE while it goes on */
+	char reason[FAIL_TEXT_MAX]; /* of the end */
+	const char *deed;	    /* what was done to the process, in words; "" for nothing */
+};
+
+/* Takes ownership of conn on success. -ESRCH (it has gone), -ENOMEM, or the
+ * -errno of getsockopt(2). */
+int machine_new(int conn, struct machine **ret) MUST_CHECK;
+
+/* Takes NULL. Closes what it holds, also under a worker that still serves. */
+void machine_free(struct machine *machine);
+
+/* What to poll for it; fd -1 for nothing. */
+struct pollfd machine_watch(const struct machine *machine);
+
+/* When it wants a turn in any case, on the monotonic clock; UINT64_MAX: never. */
+uint64_t machine_deadline(const struct machine *machine);
+
+/* Takes the next step, if there is one. */
+void machine_turn(struct machine *machine, short revents, const struct machine_policy *policy);
+
+/* Ends it, as far as we may: its process is killed. */
+void machine_stop(struct machine *machine);
+
+#endif

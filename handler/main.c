@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fail.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "base/units.h"
+#include "handler/keeper.h"
+
+enum exit_code {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_NO_SOURCE = 4,
+	EXIT_BUSY = 5,
+	EXIT_REFUSED = 6,
+};
+
+struct arguments {
+	struct keeper_setup keeper;
+	const char *listen;
+	bool help;
+	bool version;
+};
+
+/* One of two words. */
+static int word_parse(const char *option, const char *value, const char *no, const char *yes,
+		      bool *ret)
+{
+	if (strcmp(value, yes) != 0 && strcmp(value, no) != 0)
+		return fail_with(-EINVAL, "--%s is %s or %s, not '%s'", option, no, yes, value);
+	*ret = strcmp(value, yes) == 0;
+	return 0;
+}
+
+static int on_failure_set(void *target, const char *value)
+{
+	struct arguments *args = target;
+
+	return word_parse("on-failure", value, "kill", "freeze", &args->keeper.freeze);
+}
+
+static int on_stop_set(void *target, const char *value)
+{
+	struct arguments *args = target;
+
+	return word_parse("on-stop", value, "kill", "drain", &args->keeper.stop_by_drain);
+}
+
+static int allow_uid_set(void *target, const char *value)
+{
+	struct arguments *args = target;
+
+	return allow_parse(&args->keeper.allow, value);
+}
+
+static int ready_fd_set(void *target, const char *value)
+{
+	struct arguments *args = target;
+	uint64_t fd;
+
+	if (units_parse_number(value, INT32_MAX, &fd) < 0 || fcntl((int)fd, F_GETFD) < 0)
+		return fail_with(-EINVAL, "--ready-fd: '%s' is no open descriptor", value);
+	args->keeper.ready_fd = (int)fd;
+	return 0;
+}
+
+#define AT(field_) offsetof(struct arguments, field_)
+
+static const struct option_row rows[] = {
+	{"listen", 'l', OPTION_TEXT, AT(listen), "PATH", "socket that machines connect to", NULL},
+	{"once", 0, OPTION_FLAG, AT(keeper.once), NULL, "serve one machine; exit with its outcome",
+	 NULL},
+	{"fill", 0, OPTION_FLAG, AT(keeper.fill), NULL,
+	 "install the whole image, then let go of the machine", NULL},
+	{"allow-uid", 0, OPTION_CALL, 0, "LIST", "users whose machines are served", allow_uid_set},
+	{"on-failure", 0, OPTION_CALL, 0, "kill|freeze",
+	 "what happens to a machine that cannot be served", on_failure_set},
+	{"on-stop", 0, OPTION_CALL, 0, "kill|drain", "SIGTERM ends the machines, or waits for them",
+	 on_stop_set},
+	{"stats", 0, OPTION_TEXT, AT(keeper.stats), "FILE",
+	 "counters: JSON, or Prometheus text in FILE.prom", NULL},
+	{"ready-fd", 0, OPTION_CALL, 0, "FD", "write a newline there when listening", ready_fd_set},
+	{"help", 'h', OPTION_FLAG, AT(help), NULL, "print this", NULL},
+	{"version", 0, OPTION_FLAG, AT(version), NULL, "print the version", NULL},
+	{"", 0, OPTION_FLAG, 0, NULL, NULL, NULL},
+};
+
+static void help_print(void)
+{
+	printf("usage: pagoda-handler --listen PATH [OPTION...] SOURCE\n\n"
+	       "Restores machines from SOURCE, the directory of a snapshot in a mounted view\n"
+	       "or a raw memory file, by serving the page faults of their userfaultfd.\n\n");
+	options_help(rows, stdout);
+}
+
+/* Each error is one line, told here once. */
+static int report(enum exit_code code, int err)
+{
+	log_error("%s", fail_text(err));
+	return (int)code;
+}
+
+static int source_code(int err)
+{
+	if (err == -ENOENT || err == -ENOTDIR)
+		return EXIT_NO_SOURCE;
+	return err == -EINVAL ? EXIT_REFUSED : EXIT_FAILED;
+}
+
+static int listener_code(int err)
+{
+	switch (err) {
+	case -ENAMETOOLONG:
+		return EXIT_USAGE;
+	case -EADDRINUSE:
+		return EXIT_BUSY;
+	case -EEXIST:
+		return EXIT_REFUSED;
+	default:
+		return EXIT_FAILED;
+	}
+}
+
+static int outcome_code(enum end end)
+{
+	if (end_is_good(end))
+		return EXIT_DONE;
+	return end == END_HANDOVER_REFUSED ? EXIT_REFUSED : EXIT_FAILED;
+}
+
+static int serve(const struct arguments *args, const char *path)
+{
+	AUTO_SOURCE struct source *source = NULL;
+	AUTO_LISTENER struct listener *listener = NULL;
+	char size[UNITS_TEXT_MAX];
+	enum end end;
+	int r = source_open(path, &source);
+
+	if (r < 0)
+		return report(source_code(r), r);
+	r = listener_open(args->listen, &listener);
+	if (r < 0)
+		return report(listener_code(r), r);
+	log_info("serving %s (%s) on %s", source_path(source),
+		 units_format_size(size, source_size(source)), args->listen);
+	r = keeper_run(&args->keeper, TAKE_PTR(listener), source, &end);
+	if (r < 0)
+		return report(EXIT_FAILED, r);
+	return outcome_code(end);
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments args = {.keeper.ready_fd = -1};
+	int operand;
+
+	log_init("pagoda-handler", LOG_LEVEL_INFO);
+	signal(SIGPIPE, SIG_IGN);
+	allow_default(&args.keeper.allow);
+	operand = options_parse(rows, &args, argc, argv, false);
+	if (operand < 0)
+		return report(EXIT_USAGE, operand);
+	if (args.help) {
+		help_print();
+		return EXIT_DONE;
+	}
+	if (args.version) {
+		printf("pagoda-handler %s\n", PACKAGE_VERSION);
+		return EXIT_DONE;
+	}
+	if (!args.listen || argc - operand != 1) {
+		log_error("usage: pagoda-handler --listen PATH [OPTION...] SOURCE; see --help");
+		return EXIT_USAGE;
+	}
+	return serve(&args, argv[operand]);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a machine sends: who it is, its descriptors with the first bytes of the
+ * text, and the rest of the text. Only receive_rest waits. One thread.
+ */
+#ifndef PAGODA_HANDLER_RECEIVE_H
+#define PAGODA_HANDLER_RECEIVE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/attributes.h"
+
+#define RECEIVE_FDS_MOST 3 /* descriptors a hand-over may carry */
+
+/* Who called connect(): *ret_pidfd is owned by who asks. -errno of getsockopt(2)
+ * or pidfd_open(2): -ESRCH where it has gone already. */
+int receive_peer(int conn, pid_t *ret_pid, uid_t *ret_uid, int *ret_pidfd) MUST_CHECK;
+
+/* Takes one message: its text (at most room bytes, *ret_len of them) and its
+ * userfaultfd, owned by who asks. All other descriptors are closed. -EAGAIN: not
+ * there yet. -ENODATA: an end, or an empty message. -EBADMSG with text: not a
+ * hand-over. Else -errno of recvmsg(2). */
+int receive_first(int conn, char *text, size_t room, size_t *ret_len, int *ret_uffd) MUST_CHECK;
+
+/* Adds to text until it is complete (handover_scan), deadline_ns of the monotonic
+ * clock at most. -EBADMSG with text, or -errno of recv(2) or poll(2). */
+int receive_rest(int conn, char *text, size_t room, size_t *len, uint64_t deadline_ns) MUST_CHECK;
+
+#endif

@@ -1,0 +1,71 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# What is refused is closed, logged with the reason, leaves nothing behind, and
+# disturbs nobody: a bystander is compared before and after.
+. "${srcdir:-.}/tests/functions.sh"
+. "$top_srcdir/tests/handler-functions.sh"
+requires_userfaultfd
+
+make_image image 4
+size=$((4 * 1024 * 1024))
+start_handler socket image 2>log
+start_client -i image -s socket --wait -n 20000 -t 4 --all
+expect_workers 1 "$handler_pid"
+fds=$(count_fds "$handler_pid")
+
+# Nothing of its memory is in our hands: the connection is closed.
+closed() {
+	text=$1
+	shift
+	expect 0 "$client" -i image -s socket --refused "$@" >/dev/null
+	expect_logged "$text" log
+}
+# Its memory is: it must not run on.
+killed() {
+	text=$1
+	shift
+	expect 137 "$client" -i image -s socket --doomed "$@" >/dev/null
+	expect_logged "$text" log
+}
+# A text instead of the regions.
+text_killed() { killed "$1" --text "$2"; }
+
+closed '0 of the 0 descriptors' --send ''
+closed '0 of the 1 descriptors' --send file
+closed '0 of the 2 descriptors' --send pipe,file
+closed '2 of the 2 descriptors' --send uffd,raw
+closed '2 of the 3 descriptors' --send uffd,file,uffd
+closed '4 descriptors came' --send file,file,pipe,uffd
+closed '10 descriptors came' --send uffd,uffd,uffd,uffd,uffd,uffd,uffd,uffd,uffd,uffd
+killed 'never set up' --send raw
+text_killed 'not JSON' 'GET / HTTP/1.1'
+text_killed 'not an array' '{}'
+text_killed 'not JSON' '[{"size":1,"size":2}]'
+text_killed 'no regions' '[]'
+text_killed 'end of file expected' '[] []'
+text_killed 'add up to 4096 bytes' '[{"base_host_virt_addr":4096,"size":4096,"offset":0}]'
+text_killed 'not aligned' "[{\"base_host_virt_addr\":1,\"size\":$size,\"offset\":0}]"
+text_killed 'address space' "[{\"base_host_virt_addr\":9223372036854771712,\"size\":$size,\"offset\":0}]"
+text_killed 'page size of 8192' \
+	"[{\"base_host_virt_addr\":8192,\"size\":$size,\"offset\":0,\"page_size\":8192}]"
+killed 'longer than 65536' --text "$(printf '[%66000s' '')"
+
+# Who says nothing, or not all, is not waited for: both at once, they take 5 s.
+"$client" -i image -s socket --refused --text '' >/dev/null &
+silent=$!
+started $silent
+"$client" -i image -s socket --doomed --text '[{' >/dev/null &
+slow=$!
+started $slow
+expect_end 137 $slow
+expect_end 0 $silent
+expect_logged 'did not come in time' log
+expect_logged 'sent nothing' log
+
+expect_fds "$fds" "$handler_pid"
+go_on
+heard
+case $heard_ in *'all right'*) ;; *) fail "bystander: $heard_" ;; esac
+expect_end 0 "$client_pid"
+kill -TERM "$handler_pid"
+expect_end 0 "$handler_pid"

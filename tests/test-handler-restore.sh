@@ -1,0 +1,35 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Machines restored from a raw file get the right bytes, whatever generation hands
+# over, however the text comes, with removals, writes and faults racing.
+. "${srcdir:-.}/tests/functions.sh"
+. "$top_srcdir/tests/handler-functions.sh"
+requires_userfaultfd
+
+make_image image 16
+mkdir view
+ln -s ../image view/mem
+
+# source of the handler, then what the client does differently
+restore() {
+	source=$1
+	shift
+	start_handler socket "$source" --once 2>log
+	"$client" -i image -s socket --all "$@" || fail "client $* failed: $(cat log)"
+	expect_end 0 "$handler_pid"
+	expect_text machine-gone log
+	[ ! -e socket ] || fail "the socket is still there"
+}
+
+restore image -n 0 -t 1
+restore view -n 10000 -t 8
+restore image -n 10000 -t 8 --generation 1.1
+restore image -n 10000 -t 8 --generation 1.7 --regions 2
+restore image -n 10000 -t 8 --generation 1.12 --regions 7
+restore image -n 10000 -t 16 --regions 400
+restore image -n 1000 --pieces 1
+restore image -n 1000 --pieces 7 --generation 1.7
+restore image -n 1000 --send file,uffd
+restore image -n 1000 --send uffd,pipe,file
+restore image -n 1000 --blocking
+restore image -n 1000 --close-uffd

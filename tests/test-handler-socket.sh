@@ -1,0 +1,78 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The command line, exit codes, and the name of the socket: only a dead socket is
+# ever taken over.
+. "${srcdir:-.}/tests/functions.sh"
+. "$top_srcdir/tests/handler-functions.sh"
+make_image image 1
+
+expect 0 "$handler" --help >help
+expect_text --on-failure help
+expect 0 "$handler" --version >version
+expect_text 'pagoda-handler ' version
+refused() {
+	want_=$1
+	text_=$2
+	shift 2
+	expect "$want_" "$handler" "$@" 2>err
+	[ "$(wc -l <err)" -eq 1 ] || fail "not one line: $(cat err)"
+	expect_text "$text_" err
+}
+refused 2 usage image
+refused 2 usage --listen socket
+refused 2 usage --listen socket image image
+refused 2 "unknown option" --listen socket --prefetch=auto image
+refused 2 "kill or freeze" --listen socket --on-failure=pray image
+refused 2 "kill or drain" --listen socket --on-stop=now image
+refused 2 "no user" --listen socket --allow-uid=nobody-of-that-name image
+refused 2 "no open descriptor" --listen socket --ready-fd 77 image
+refused 4 "No such file" --listen socket nothing
+mkdir empty
+refused 4 "No such file" --listen socket empty
+refused 6 "is not a file" --listen socket /dev/null
+printf 1 >odd
+refused 6 "not a multiple of 4096" --listen socket odd
+refused 2 "at most 107 bytes" --listen "$(printf '%0108d' 0)" image
+refused 1 "its directory" --listen none/socket image
+echo precious >file
+ln -s file link
+refused 6 "something else than a socket" --listen file image
+refused 6 "something else than a socket" --listen link image
+[ "$(cat file)" = precious ] || fail "the file has gone"
+
+requires_userfaultfd
+start_handler socket image 2>log
+[ "$(stat -c %a socket)" = 600 ] || fail "mode $(stat -c %a socket)"
+refused 5 "another process listens" --listen socket image
+# a look at the socket is no machine
+kill -KILL "$handler_pid"
+expect_end 137 "$handler_pid"
+[ -S socket ] || fail "the dead socket should be there"
+start_handler socket image --once 2>log
+refused 5 "another process listens" --listen socket image
+"$client" -i image -s socket --all || fail "client after a look at the socket"
+expect_end 0 "$handler_pid"
+
+# what is not ours any more is not ours to unlink
+start_handler socket image 2>log
+mv socket elsewhere
+echo precious >socket
+kill -TERM "$handler_pid"
+expect_end 0 "$handler_pid"
+[ "$(cat socket)" = precious ] || fail "someone else's file has gone"
+rm socket
+
+# --once tells how it went
+start_handler socket image --once 2>log
+expect 137 "$client" -i image -s socket --doomed --text '[]'
+expect_end 6 "$handler_pid"
+start_handler socket image --once 2>log
+expect 0 "$client" -i image -s socket --refused --send file >/dev/null
+expect_end 6 "$handler_pid"
+
+# users
+start_handler socket image --allow-uid 12345,54321 2>log
+expect 0 "$client" -i image -s socket --refused >/dev/null 2>&1
+expect_logged "is not in --allow-uid" log
+kill -TERM "$handler_pid"
+expect_end 0 "$handler_pid"
