@@ -427,8 +427,10 @@ static int probe_uniform(char **argv)
 		int fd = open(argv[0], O_RDONLY | O_CLOEXEC);
 		ssize_t n = fd < 0 ? -1 : read(fd, buf, sizeof(buf));
 
-		if (fd < 0 && errno == ENOENT)
-			continue; /* between two snapshots of that name */
+		/* between two snapshots of that name; or it changed hands twice while the
+		 * name was looked up, and the kernel tries again only once */
+		if (fd < 0 && (errno == ENOENT || errno == ESTALE))
+			continue;
 		if (n != (ssize_t)sizeof(buf))
 			die("%s: %s gives %zd: %s", argv[0], fd < 0 ? "open" : "read", n,
 			    strerror(errno));
