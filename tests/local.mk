@@ -18,7 +18,8 @@ tests_check_base_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_base_LDADD = libbase.a $(CHECK_LIBS)
 
 # whole systems
-SCRIPT_TESTS += tests/test-qemu-resume.sh
+CORE_SCRIPT_TESTS = tests/test-restore-damage.sh tests/test-restore-guest.sh
+SCRIPT_TESTS += $(CORE_SCRIPT_TESTS) tests/test-qemu-resume.sh
 
 # db
 UNIT_TESTS += tests/check-collision tests/check-damage tests/check-lock tests/check-map tests/check-page tests/check-store
