@@ -111,7 +111,7 @@ requires_fuse
 requires_program unshare
 unshare --mount true 2>/dev/null || skip "needs a mount namespace"
 for page in $pages; do
-	parse_page "$page" | examples "$(basename "$page")"
-done || exit 1
+	parse_page "$page" | examples "$(basename "$page")" || exit 1
+done
 parse_readme "$top_srcdir/README.md" | examples README.md || exit 1
 exit 0
