@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # check-<module>.c: a unit test with libcheck. test-<behaviour>.sh: a script
-# against the built programs. Both are listed once, below.
+# against the built programs. Each is listed once, below.
 
 AM_TESTS_ENVIRONMENT = \
 	srcdir='$(srcdir)'; builddir='$(builddir)'; export srcdir builddir;
 
 UNIT_TESTS =
 SCRIPT_TESTS =
-# Scripts that also run under the sanitizers; all unit tests do.
+# Scripts that run under the sanitizers too, as all unit tests do.
 CORE_SCRIPT_TESTS =
 
 # base
@@ -20,6 +20,7 @@ tests_check_base_LDADD = libbase.a $(CHECK_LIBS)
 # whole systems
 CORE_SCRIPT_TESTS += tests/test-restore-damage.sh tests/test-restore-guest.sh
 SCRIPT_TESTS += $(CORE_SCRIPT_TESTS) tests/test-qemu-resume.sh
+SCRIPT_TESTS += tests/test-qemu-resume.sh
 
 # db
 UNIT_TESTS += tests/check-collision tests/check-damage tests/check-lock tests/check-map tests/check-page tests/check-store
@@ -160,11 +161,8 @@ CORE_SCRIPT_TESTS += \
 	tests/test-cli-import.sh
 SCRIPT_TESTS += \
 	tests/test-cli-busy.sh \
-	tests/test-cli-commands.sh \
 	tests/test-cli-damage.sh \
-	tests/test-cli-errors.sh \
 	tests/test-cli-guests.sh \
-	tests/test-cli-import.sh \
 	tests/test-cli-kill.sh \
 	tests/test-cli-output.sh \
 	tests/test-cli-readonly.sh \
@@ -183,11 +181,11 @@ EXTRA_DIST += tests/demo.sh
 if HAVE_CHECK
 check_PROGRAMS += $(UNIT_TESTS)
 CORE_TESTS = $(UNIT_TESTS) $(CORE_SCRIPT_TESTS)
-TESTS = $(UNIT_TESTS) $(SCRIPT_TESTS)
+TESTS = $(CORE_TESTS) $(SCRIPT_TESTS)
 else
 CORE_TESTS = $(CORE_SCRIPT_TESTS)
-TESTS = $(SCRIPT_TESTS)
+TESTS = $(CORE_TESTS) $(SCRIPT_TESTS)
 endif
 
-dist_check_SCRIPTS += $(SCRIPT_TESTS)
+dist_check_SCRIPTS += $(CORE_SCRIPT_TESTS) $(SCRIPT_TESTS)
 EXTRA_DIST += tests/functions.sh
