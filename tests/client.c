@@ -226,7 +226,7 @@ static int work_all(const struct arguments *args, const struct memory *memory,
 
 static int run(struct arguments *args)
 {
-	struct memory memory;
+	static struct memory memory; /* is there until exit, as a VMM's is */
 	const unsigned char *image = image_map(args->image, &args->memory.size);
 	volatile unsigned char *stray;
 	int conn;
