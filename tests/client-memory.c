@@ -114,6 +114,11 @@ void memory_map(struct memory *memory, const struct memory_setup *setup)
 	}
 }
 
+void memory_done(struct memory *memory)
+{
+	free(memory->starts);
+}
+
 static size_t region_of(const struct memory *memory, size_t page)
 {
 	return MIN(page / memory->region_pages, memory->nregions - 1);

@@ -38,6 +38,9 @@ struct handover_setup {
 
 void memory_map(struct memory *memory, const struct memory_setup *setup);
 
+/* Unmaps nothing: the handler must see the machine end with its memory. */
+void memory_done(struct memory *memory);
+
 /* The page, counted in the order of the image. */
 unsigned char *memory_page(const struct memory *memory, size_t page);
 

@@ -46,6 +46,17 @@ struct oracle *oracle_new(const struct memory *memory, const unsigned char *imag
 	return o;
 }
 
+void oracle_free(struct oracle *o)
+{
+	for (size_t i = 0; i < o->memory->pages; i++) {
+		pthread_rwlock_destroy(&o->pages[i].lock);
+		free(o->pages[i].written);
+	}
+	free(o->pages);
+	free(o->zeros);
+	free(o);
+}
+
 /* With the page's lock. */
 static const unsigned char *expected(const struct oracle *o, size_t page)
 {

@@ -21,6 +21,8 @@ struct oracle;
 /* image: the bytes, borrowed. Ends the program when out of memory. */
 struct oracle *oracle_new(const struct memory *memory, const unsigned char *image);
 
+void oracle_free(struct oracle *oracle);
+
 /* Touches the page and compares every byte. */
 void oracle_compare(struct oracle *oracle, size_t page);
 

@@ -193,8 +193,8 @@ static int refusal_wait(int conn)
 	return 0;
 }
 
-static int work_all(const struct arguments *args, const struct memory *memory,
-		    const unsigned char *image)
+static void work_all(const struct arguments *args, const struct memory *memory,
+		     const unsigned char *image)
 {
 	static struct worker workers[THREADS_MOST];
 	struct oracle *oracle = oracle_new(memory, image);
@@ -221,23 +221,17 @@ static int work_all(const struct arguments *args, const struct memory *memory,
 	       memory->pages, memory->unit, sum.compared, sum.written, sum.removed, args->seed,
 	       (double)(clock_monotonic_ns() - begun) / (double)NS_PER_SEC);
 	fflush(stdout);
-	return 0;
+	oracle_free(oracle);
 }
 
-static int run(struct arguments *args)
+static int play(const struct arguments *args, const struct memory *memory,
+		const unsigned char *image)
 {
-	static struct memory memory; /* is there until exit, as a VMM's is */
-	const unsigned char *image = image_map(args->image, &args->memory.size);
-	volatile unsigned char *stray;
-	int conn;
+	volatile unsigned char *stray = args->stray ? memory_stray_page(memory) : NULL;
+	int conn = memory_hand_over(memory, &args->handover);
 
-	args->memory.regions = args->regions;
-	args->handover.pieces = args->pieces;
-	memory_map(&memory, &args->memory);
-	stray = args->stray ? memory_stray_page(&memory) : NULL;
-	conn = memory_hand_over(&memory, &args->handover);
 	if (args->close_uffd)
-		close(memory.uffd);
+		close(memory->uffd);
 	if (args->refused)
 		return refusal_wait(conn);
 	if (args->doomed) {
@@ -250,10 +244,24 @@ static int run(struct arguments *args)
 		say_and_wait("connected");
 	if (stray)
 		errx(1, "the stray page holds %d", *stray);
-	work_all(args, &memory, image);
+	work_all(args, memory, image);
 	if (args->hold)
 		say_and_wait("holding");
 	return 0;
+}
+
+static int run(struct arguments *args)
+{
+	struct memory memory;
+	const unsigned char *image = image_map(args->image, &args->memory.size);
+	int r;
+
+	args->memory.regions = args->regions;
+	args->handover.pieces = args->pieces;
+	memory_map(&memory, &args->memory);
+	r = play(args, &memory, image);
+	memory_done(&memory);
+	return r;
 }
 
 int main(int argc, char **argv)
