@@ -63,6 +63,13 @@ expect_logged() {
 	done
 }
 
+# How many descriptors a handler has that has just started, and serves nobody; the
+# one it tells its readiness on may still be on its way out.
+fds_at_rest() {
+	while [ -e "/proc/$1/fd/3" ]; do :; done
+	count_fds "$1"
+}
+
 count_fds() {
 	set -- "/proc/$1/fd"/*
 	echo $#

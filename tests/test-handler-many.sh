@@ -9,7 +9,7 @@ machines=${PAGODA_MACHINES:-200}
 make_image image 2
 
 start_handler socket image --stats=stats.json 2>log
-fds=$(count_fds "$handler_pid")
+fds=$(fds_at_rest "$handler_pid")
 "$client" -i image -s socket --all -t 1 >/dev/null || fail "the first machine"
 memory() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$handler_pid/status"; }
 before=$(memory)
