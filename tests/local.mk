@@ -103,6 +103,10 @@ tests_check_session_ends_SOURCES = tests/check-session-ends.c tests/unit.h \
 	tests/session-fixture.c tests/session-fixture.h
 tests_check_session_ends_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_session_ends_LDADD = $(handler_test_libs)
+UNIT_TESTS += tests/check-receive
+tests_check_receive_SOURCES = tests/check-receive.c tests/unit.h
+tests_check_receive_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_receive_LDADD = $(handler_test_libs)
 SCRIPT_TESTS += \
 	tests/test-handler-failure.sh \
 	tests/test-handler-fill.sh \
