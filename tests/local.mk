@@ -19,7 +19,6 @@ tests_check_base_LDADD = libbase.a $(CHECK_LIBS)
 
 # whole systems
 CORE_SCRIPT_TESTS += tests/test-restore-damage.sh tests/test-restore-guest.sh
-SCRIPT_TESTS += $(CORE_SCRIPT_TESTS) tests/test-qemu-resume.sh
 SCRIPT_TESTS += tests/test-qemu-resume.sh
 
 # db
