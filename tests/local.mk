@@ -181,6 +181,43 @@ SCRIPT_TESTS += \
 	tests/test-rooms.sh
 EXTRA_DIST += tests/demo.sh
 
+# vmm
+check_LIBRARIES = tests/vmm/libvmm.a
+tests_vmm_libvmm_a_SOURCES = \
+	tests/vmm/balloon.c tests/vmm/balloon.h \
+	tests/vmm/command.c tests/vmm/command.h \
+	tests/vmm/disk.c tests/vmm/disk.h \
+	tests/vmm/guest.c tests/vmm/guest.h \
+	tests/vmm/handover.c tests/vmm/handover.h \
+	tests/vmm/history.c tests/vmm/history.h \
+	tests/vmm/image.c tests/vmm/image.h \
+	tests/vmm/machine.c tests/vmm/machine.h \
+	tests/vmm/memory.c tests/vmm/memory.h \
+	tests/vmm/serial.c tests/vmm/serial.h \
+	tests/vmm/state.c tests/vmm/state.h \
+	tests/vmm/vm.c tests/vmm/vm.h
+tests_vmm_libvmm_a_LIBADD = tests/vmm/guest-code.o
+# by hand: automake's own way would need AM_PROG_AS
+tests/vmm/guest-code.o: tests/vmm/guest-code.S tests/vmm/guest.h tests/vmm/$(am__dirstamp)
+	$(AM_V_CC)$(CC) $(DEFS) $(AM_CPPFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ '$(srcdir)/tests/vmm/guest-code.S'
+EXTRA_DIST += tests/vmm/guest-code.S tests/vmm/functions.sh
+CLEANFILES += tests/vmm/guest-code.o
+check_PROGRAMS += tests/vmm/vmm
+tests_vmm_vmm_SOURCES = tests/vmm/main.c
+tests_vmm_vmm_LDADD = tests/vmm/libvmm.a libbase.a
+UNIT_TESTS += tests/check-vmm tests/check-vmm-handover
+tests_check_vmm_SOURCES = tests/check-vmm.c tests/unit.h
+tests_check_vmm_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_vmm_LDADD = tests/vmm/libvmm.a libbase.a $(CHECK_LIBS)
+tests_check_vmm_handover_SOURCES = tests/check-vmm-handover.c tests/unit.h
+tests_check_vmm_handover_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_vmm_handover_LDADD = tests/vmm/libvmm.a libbase.a $(CHECK_LIBS)
+SCRIPT_TESTS += \
+	tests/test-vmm-balloon.sh \
+	tests/test-vmm-diff.sh \
+	tests/test-vmm-refuse.sh \
+	tests/test-vmm-snapshot.sh
+
 if HAVE_CHECK
 check_PROGRAMS += $(UNIT_TESTS)
 CORE_TESTS = $(UNIT_TESTS) $(CORE_SCRIPT_TESTS)
