@@ -216,6 +216,7 @@ SCRIPT_TESTS += \
 	tests/test-vmm-balloon.sh \
 	tests/test-vmm-diff.sh \
 	tests/test-vmm-refuse.sh \
+	tests/test-vmm-restore.sh \
 	tests/test-vmm-snapshot.sh
 
 if HAVE_CHECK
