@@ -11,9 +11,9 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/exit.h"
 #include "base/fail.h"
 #include "cli/cli.h"
-#include "cli/exit.h"
 #include "cli/output.h"
 #include "db/catalog.h"
 #include "db/info.h"

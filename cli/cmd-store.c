@@ -11,9 +11,9 @@
 #include <sys/random.h>
 
 #include "base/cleanup.h"
+#include "base/exit.h"
 #include "base/fail.h"
 #include "cli/cli.h"
-#include "cli/exit.h"
 #include "cli/output.h"
 #include "db/check.h"
 

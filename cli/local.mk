@@ -9,7 +9,6 @@ pagoda_SOURCES = \
 	cli/cmd-snapshot.c \
 	cli/cmd-store.c \
 	cli/cmd-view.c \
-	cli/exit.c cli/exit.h \
 	cli/main.c \
 	cli/output.c cli/output.h \
 	cli/pair.c cli/pair.h \

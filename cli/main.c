@@ -16,11 +16,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/exit.h"
 #include "base/fail.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "cli/cli.h"
-#include "cli/exit.h"
 #include "cli/output.h"
 
 #define STORE_DEFAULT "/var/lib/pagoda"

@@ -21,6 +21,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/exit.h"
 #include "base/fail.h"
 #include "base/log.h"
 #include "base/options.h"
@@ -35,18 +36,6 @@
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57
 #endif
-
-enum exit_code {
-	EXIT_DONE = 0,
-	EXIT_FAILED = 1,
-	EXIT_USAGE = 2,
-	EXIT_DAMAGE = 3,
-	EXIT_NO_STORE = 4,
-	EXIT_BUSY = 5,
-	EXIT_REFUSED = 6,
-	EXIT_NO_SPACE = 8,
-	EXIT_TOO_NEW = 9,
-};
 
 struct request {
 	struct settings settings;
@@ -82,41 +71,18 @@ static void show_help(FILE *out)
 	options_help(rows, out);
 }
 
-static int exit_code_of(int err)
-{
-	switch (err) {
-	case 0:
-		return EXIT_DONE;
-	case -EBADMSG:
-		return EXIT_DAMAGE;
-	case -ENOENT:
-		return EXIT_NO_STORE;
-	case -EBUSY:
-		return EXIT_BUSY;
-	case -EINVAL:
-		return EXIT_REFUSED;
-	case -ENOSPC:
-	case -EDQUOT:
-		return EXIT_NO_SPACE;
-	case -EPROTONOSUPPORT:
-		return EXIT_TOO_NEW;
-	default:
-		return EXIT_FAILED;
-	}
-}
-
 /* Logs why the mount failed; the exit code. A directory that is missing is not
  * a store that is missing. */
 static int mount_failed(const struct request *request, int err)
 {
 	log_error("cannot mount %s on %s: %s", request->store, request->dir, fail_text(err));
-	return err == -ENOENT ? EXIT_FAILED : exit_code_of(err);
+	return err == -ENOENT ? EXIT_FAILED : (int)exit_code(err);
 }
 
 static int store_failed(const struct request *request, int err)
 {
 	log_error("cannot open the store %s: %s", request->store, fail_text(err));
-	return exit_code_of(err);
+	return (int)exit_code(err);
 }
 
 /* Everything a signal may ask of a daemon is read from a descriptor. */

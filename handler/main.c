@@ -9,20 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/exit.h"
 #include "base/fail.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/units.h"
 #include "handler/keeper.h"
-
-enum exit_code {
-	EXIT_DONE = 0,
-	EXIT_FAILED = 1,
-	EXIT_USAGE = 2,
-	EXIT_NO_SOURCE = 4,
-	EXIT_BUSY = 5,
-	EXIT_REFUSED = 6,
-};
 
 struct arguments {
 	struct keeper_setup keeper;
@@ -109,25 +101,18 @@ static int report(enum exit_code code, int err)
 	return (int)code;
 }
 
-static int source_code(int err)
+static enum exit_code source_code(int err)
 {
-	if (err == -ENOENT || err == -ENOTDIR)
-		return EXIT_NO_SOURCE;
-	return err == -EINVAL ? EXIT_REFUSED : EXIT_FAILED;
+	return err == -ENOTDIR ? EXIT_MISSING : exit_code(err);
 }
 
-static int listener_code(int err)
+/* A path that is no socket's is wrong usage; a directory that is missing is no
+ * missing snapshot. */
+static enum exit_code listener_code(int err)
 {
-	switch (err) {
-	case -ENAMETOOLONG:
+	if (err == -ENAMETOOLONG)
 		return EXIT_USAGE;
-	case -EADDRINUSE:
-		return EXIT_BUSY;
-	case -EEXIST:
-		return EXIT_REFUSED;
-	default:
-		return EXIT_FAILED;
-	}
+	return err == -ENOENT ? EXIT_FAILED : exit_code(err);
 }
 
 static int outcome_code(enum end end)

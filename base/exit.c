@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
-#include "cli/exit.h"
+#include "base/exit.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -16,6 +16,7 @@ static const struct {
 	{-EBADMSG, EXIT_DAMAGE},
 	{-ENOENT, EXIT_MISSING},
 	{-EBUSY, EXIT_BUSY},
+	{-EADDRINUSE, EXIT_BUSY},
 	{-EINVAL, EXIT_REFUSED},
 	{-EEXIST, EXIT_REFUSED},
 	{-ENAMETOOLONG, EXIT_REFUSED},
