@@ -247,8 +247,8 @@ static void *remove_thread(void *arg)
 	struct remover *r = arg;
 
 	r->tid = gettid();
-	if (r->unmap)
-		munmap(r->at, P);
+	if (r->unmap) /* leaves no gap that another mapping could fall into */
+		mmap(r->at, P, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	else
 		madvise(r->at, P, MADV_DONTNEED);
 	return NULL;

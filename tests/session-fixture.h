@@ -82,7 +82,7 @@ struct toucher {
 void touch(struct toucher *t, const void *at);
 void touched(struct toucher *t, int want);
 
-/* A thread that gives a page back, by madvise or munmap, and sleeps until the
+/* A thread that gives a page back, by madvise or by unmapping it, and sleeps until the
  * session has read of it. */
 struct remover {
 	pthread_t thread;
