@@ -14,16 +14,16 @@ comes_back() {
 	same back "$2"
 }
 
-# a file with holes: only its data is read, and 1 TiB takes no time
+# a file with holes: only its data is read, and 64 GiB take no time
 head -c 1048576 /dev/urandom >data
-truncate -s 1T holes
-dd if=data of=holes bs=1M seek=700000 conv=notrunc status=none
+truncate -s 64G holes
+dd if=data of=holes bs=1M seek=40000 conv=notrunc status=none
 pagoda -q import holes holes || fail "an image with holes"
-[ "$(info holes size)" = 1099511627776 ] || fail "size $(info holes size)"
+[ "$(info holes size)" = 68719476736 ] || fail "size $(info holes size)"
 [ "$(info holes data_pages)" = 256 ] || fail "$(info holes data_pages) pages of data"
 pagoda -q export holes holes.back || fail "export of holes"
 [ "$(du -k holes.back | cut -f1)" -le 1100 ] || fail "holes were written out: $(du -k holes.back)"
-dd if=holes.back bs=1M skip=700000 count=1 status=none | cmp - data || fail "other data came back"
+dd if=holes.back bs=1M skip=40000 count=1 status=none | cmp - data || fail "other data came back"
 
 # a pipe has no holes and no size
 cat data | pagoda -q import pipe - || fail "a pipe"
