@@ -29,6 +29,12 @@ dd if=before of=spare1 bs=4096 skip=$first status=none
 dd if=after of=spare2 bs=4096 skip=$first status=none
 same spare1 spare2
 
+say "the guest sees a page it gave back that is not zero"
+cp inflated spoilt
+printf x | dd of=spoilt bs=1 seek=$(((first + 299) * 4096)) conv=notrunc status=none
+expect 3 "$vmm" restore --vmstate v2 --mem-file spoilt --beats 1 2>spoilt.err
+expect_text "the guest gave page $((first + 299)) back and it is not zero" spoilt.err
+
 say "memory that is a private map of a file"
 cp before untouched
 run_vmm again.out restore --vmstate v1 --mem-file before --beats 3 --verify before \

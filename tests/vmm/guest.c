@@ -10,10 +10,9 @@
 #define GIB (UINT64_C(1) << 30)
 #define LARGE_PAGE (UINT64_C(2) << 20)
 
-/* Bits of an entry. Accessed and dirty are set from the start, or the processor
- * would set them, and the tables would count as written by the guest. */
-#define ENTRY_TABLE 0x23 /* present, writable, accessed */
-#define ENTRY_LARGE 0xe3 /* the same, and dirty, large */
+/* Bits of an entry. */
+#define ENTRY_TABLE 0x03 /* present, writable */
+#define ENTRY_LARGE 0x83 /* and a page of 2 MiB */
 
 #define SPARE_SHARE 4 /* the balloon may have a quarter */
 

@@ -113,12 +113,12 @@ static int compare_page(const char *path, const struct memory *memory,
 		counts->written++;
 	} else if (history_is_removed(history, pgno)) {
 		if (!memory_is_zero(page))
-			return fail_with(-EILSEQ, "page %" PRIu64 " was given back and is not zero",
-					 pgno);
+			return fail_with(-EBADMSG,
+					 "page %" PRIu64 " was given back and is not zero", pgno);
 		counts->removed++;
 	} else {
 		if (memcmp(page, in_file, MEMORY_PAGE) != 0)
-			return fail_with(-EILSEQ, "page %" PRIu64 " is not as in %s", pgno, path);
+			return fail_with(-EBADMSG, "page %" PRIu64 " is not as in %s", pgno, path);
 		counts->same++;
 	}
 	return 0;

@@ -25,7 +25,7 @@ struct image_counts {
 	uint64_t removed; /* zero, as they must be */
 };
 
-/* Compares memory with the image the machine was restored from. -EILSEQ names the
+/* Compares memory with the image the machine was restored from. -EBADMSG names the
  * first page that is neither as in the image, nor written, nor removed and zero. */
 int image_compare(const char *path, const struct memory *memory, const struct history *history,
 		  struct image_counts *ret) MUST_CHECK;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/exit.h"
 #include "base/fail.h"
 #include "base/log.h"
 #include "base/options.h"
@@ -22,13 +23,7 @@
 #include "tests/vmm/machine.h"
 #include "tests/vmm/memory.h"
 
-enum exit_code {
-	EXIT_DONE = 0,
-	EXIT_FAILED = 1,
-	EXIT_USAGE = 2,
-	EXIT_SKIP = 77, /* as automake's tests: KVM cannot be used */
-};
-
+#define EXIT_SKIP 77 /* as automake's tests: KVM cannot be used */
 #define COMMANDS_MOST 64
 
 struct request {
@@ -239,5 +234,5 @@ int main(int argc, char **argv)
 	r = open_and_run(mode, &request);
 	if (r < 0)
 		log_error("%s", fail_text(r));
-	return r == -ENOTSUP ? EXIT_SKIP : r < 0 ? EXIT_FAILED : EXIT_DONE;
+	return r == -ENOTSUP ? EXIT_SKIP : (int)exit_code(r);
 }
