@@ -3,7 +3,7 @@
  * The balloon: gives pages of the guest back to the host.
  *
  * Pages are removed by a thread of its own while the guest runs on, as in a real
- * VMM, so that with userfaultfd removals and faults meet. balloon_give() and
+ * VMM, so that with userfaultfd removals and faults can meet. balloon_give() and
  * balloon_wait() belong to one thread, the machine's.
  */
 #ifndef PAGODA_TESTS_VMM_BALLOON_H
