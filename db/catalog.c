@@ -273,7 +273,8 @@ static int check_note(const char *note)
 	while (*text) {
 		size_t len = utf8_length(text);
 
-		if (len == 0 || iscntrl(*text))
+		/* U+0080 to U+009F are controls too, which terminals obey */
+		if (len == 0 || iscntrl(*text) || (text[0] == 0xc2 && text[1] < 0xa0))
 			return fail_with(-EINVAL,
 					 "the note holds a control character or is no "
 					 "UTF-8, at byte %td",

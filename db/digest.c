@@ -66,7 +66,18 @@ static void add(struct digest *digest, enum run_kind kind, uint64_t hash)
 
 void digest_add_run(struct digest *digest, enum run_kind kind, uint64_t count)
 {
-	for (uint64_t i = 0; i < count; i++)
+	while (count > 0 && digest->used > 0) {
+		add(digest, kind, 0);
+		count--;
+	}
+	if (count >= BUFFER_ENTRIES) { /* a hole of terabytes: the same block over and over */
+		memset(digest->buffer, 0, sizeof(digest->buffer));
+		for (size_t i = 0; i < BUFFER_ENTRIES; i++)
+			digest->buffer[i * ENTRY_BYTES] = kind_bytes[kind];
+	}
+	for (; count >= BUFFER_ENTRIES; count -= BUFFER_ENTRIES)
+		XXH3_128bits_update(digest->state, digest->buffer, sizeof(digest->buffer));
+	for (; count > 0; count--)
 		add(digest, kind, 0);
 }
 

@@ -22,10 +22,13 @@ CORE_SCRIPT_TESTS += tests/test-restore-damage.sh tests/test-restore-guest.sh
 SCRIPT_TESTS += tests/test-qemu-resume.sh
 
 # db
-UNIT_TESTS += tests/check-collision tests/check-damage tests/check-lock tests/check-map tests/check-page tests/check-store
+UNIT_TESTS += tests/check-collision tests/check-damage tests/check-digest tests/check-lock tests/check-map tests/check-page tests/check-store
 tests_check_damage_SOURCES = tests/check-damage.c tests/unit.h tests/store-fixture.h
 tests_check_damage_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SQLITE_CFLAGS)
 tests_check_damage_LDADD = $(DB_LIBS) $(CHECK_LIBS)
+tests_check_digest_SOURCES = tests/check-digest.c tests/unit.h
+tests_check_digest_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_digest_LDADD = $(DB_LIBS) $(CHECK_LIBS)
 tests_check_lock_SOURCES = tests/check-lock.c tests/unit.h
 tests_check_lock_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SQLITE_CFLAGS)
 tests_check_lock_LDADD = $(DB_LIBS) $(CHECK_LIBS)

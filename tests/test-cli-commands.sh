@@ -76,8 +76,11 @@ grep -qE '^first   32768  12288 +[0-9]+  sealed  -  +[0-9-]{10} [0-9:]{8}  befor
 	fail "ls printed: $(cat out)"
 [ "$(wc -l <out)" -eq 3 ] || fail "ls printed: $(cat out)"
 ! grep -q ' $' out || fail "ls prints blanks at the end of a line"
-# a control character that is UTF-8 must not reach the terminal
-text note first "$(printf 'x\302\23331mred')"
+# a control character that is UTF-8 is refused, and one that got into the index all
+# the same does not reach the terminal
+expect 6 pagoda note first "$(printf 'x\302\23331mred')" 2>err
+index-sql store/index.db "UPDATE snapshot SET note = 'x' || char(155) || '31mred' WHERE id = 1" ||
+	fail "SQL"
 text ls
 grep -qF 'x\xc2\x9b31mred' out || fail "ls printed: $(cat out)"
 text note first ''
