@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # One image all the way: out of a process, into a store, looked at with ordinary
-# tools, and back into the memory of another process, fault by fault. Exits 0 only
-# if every step was verified. Run by: sudo ./bootstrap demo
+# tools, and back into the memory of another process, fault by fault; then the same
+# with a virtual machine, where there is /dev/kvm. Exits 0 only if every step was
+# verified. Run by: sudo ./bootstrap demo
 . "${srcdir:-.}/tests/functions.sh"
 
 PATH=$top_builddir/tests:$PATH
@@ -78,18 +79,25 @@ grep -q 'account 00004711 ' run.out || fail "dd does not find account 4711 at it
 run cmp view/ledger/mem ledger.mem
 echo "   Every byte of the view is that of the image."
 
+# Serves one machine from a snapshot of the view: serve SNAPSHOT
+serve() {
+	[ -p ready ] || mkfifo ready
+	pagoda serve --listen socket --once --stats=stats.json --ready-fd 3 "view/$1" 3>ready &
+	handler_pid=$!
+	started "$handler_pid"
+	read -r _ <ready || fail "pagoda serve did not start"
+}
+served() {
+	wait "$handler_pid" || fail "pagoda serve says that the machine did not end well"
+	ended "$handler_pid"
+}
+
 step "A machine is restored from it: its page faults are answered from the view"
-mkfifo ready
-pagoda serve --listen socket --once --stats=stats.json --ready-fd 3 \
-	view/ledger 3>ready &
-handler_pid=$!
-started "$handler_pid"
-read -r _ <ready || fail "pagoda serve did not start"
+serve ledger
 begun=$(milliseconds)
 run client --socket socket --image ledger.mem --threads 2 --all
 took=$(($(milliseconds) - begun))
-wait "$handler_pid" || fail "pagoda serve says that the machine did not end well"
-ended "$handler_pid"
+served
 [ "$took" -gt 0 ] || took=1
 echo "   The machine compared all of its memory with the image: every byte is right."
 
@@ -103,6 +111,35 @@ printf '   %s MiB of memory in %s ms, each page compared: %s MiB/s\n' \
 	$((length >> 20)) "$took" $(((length >> 20) * 1000 / took))
 [ $((data + zero)) -ge $((length / 4096)) ] ||
 	fail "only $((data + zero)) of $((length / 4096)) pages were served"
+
+# The checksums a guest printed, each once.
+sums() { sed -n 's/^BEAT [0-9]* \(sum [0-9a-f]*\) .*/\1/p' run.out | sort -u; }
+
+vmm=$top_builddir/tests/vmm/vmm
+PATH=$top_builddir/tests/vmm:$PATH
+if "$vmm" run --memory 1M --beats 1 >kvm.out 2>&1; then
+	step "A virtual machine: its guest sums up all of its memory at every beat"
+	run vmm run --memory 64M --seed 7 --beats 3 --at '3 snapshot guest.mem guest.state'
+	before=$(sums)
+	[ "$(echo "$before" | wc -l)" -eq 1 ] || fail "the guest's checksum moves: $before"
+
+	step "Its snapshot goes into the store and shows in the view at once"
+	run pagoda import guest guest.mem --vmstate guest.state
+	run cmp view/guest/vmstate guest.state
+	run grep -abo 'hello from the guest' view/guest/mem
+
+	step "It goes on from there, with empty memory, on a handler of its own"
+	serve guest
+	run vmm restore --vmstate view/guest/vmstate --uffd socket --beats 3 --verify guest.mem
+	served
+	[ "$(sums)" = "$before" ] || fail "the guest sums up other memory than before"
+	grep -q '^BEAT 4 ' run.out || fail "the guest did not go on with beat 4"
+	echo "   The heart goes on beating, and the checksum is the one it had."
+	run pagoda rm guest
+else
+	step "No virtual machine here, only the process above"
+	show <kvm.out
+fi
 
 step "Cleaned up"
 run pagoda umount view
