@@ -8,6 +8,7 @@ libhandler_a_SOURCES = \
 	handler/counters.c handler/counters.h \
 	handler/end.c handler/end.h \
 	handler/handover.c handler/handover.h \
+	handler/install.c handler/install.h \
 	handler/keeper.c handler/keeper.h \
 	handler/listener.c handler/listener.h \
 	handler/machine.c handler/machine.h \

@@ -23,19 +23,19 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "handler/batch.h"
+#include "handler/install.h"
 
 #define DRAIN_READS_MOST 4 /* so that a flood of messages cannot hold up the serving */
 #define DELAY_LEAST_NS (50 * NS_PER_US)
 #define DELAY_MOST_NS (10 * NS_PER_MS)
-#define GRACE_NS (100 * NS_PER_MS) /* for faults that an end finds kept */
+#define PATIENCE_NS (200 * NS_PER_US) /* in which who removed usually goes on */
+#define GRACE_NS (100 * NS_PER_MS)    /* for faults that an end finds kept */
 
 struct session {
 	struct session_setup with;
@@ -48,23 +48,11 @@ struct session {
 	size_t messages_used; /* of the buffer in shared, since the last read */
 	uint64_t delay_ns;    /* of the next try, while something is kept */
 	uint64_t fill_va;     /* --fill has come up to here */
+	bool unregistered;    /* ... to the end, and has given the memory back */
 	enum end noted;	      /* an end that a message brought: faults come first */
 	uint64_t noted_ns;
-	bool progress; /* the round installed something or found it present */
+	struct installer install;
 };
-
-/* Notes why; what came first stays. */
-static enum end PRINTF_LIKE(3, 4) ended(struct session *s, enum end end, const char *format, ...)
-{
-	va_list args;
-
-	if (s->with.shared->reason[0])
-		return end;
-	va_start(args, format);
-	vsnprintf(s->with.shared->reason, sizeof(s->with.shared->reason), format, args);
-	va_end(args);
-	return end;
-}
 
 static size_t buffer_len_for(const struct regions *regions)
 {
@@ -89,6 +77,7 @@ int session_new(const struct session_setup *setup, struct session **ret)
 		.removed = &setup->shared->removed,
 		.zero = source_zero(setup->source),
 	};
+	s->install = (struct installer){.uffd = setup->uffd, .shared = setup->shared};
 	s->delay_ns = DELAY_LEAST_NS;
 	batch_init(&s->batch);
 	s->buffer_len = buffer_len_for(&setup->shared->regions);
@@ -127,7 +116,7 @@ static const struct timespec *patience(const struct session *s, struct timespec 
 	*room = (struct timespec){0};
 	if (s->batch.nfaults == 0 && !filling)
 		return NULL;
-	if (s->batch.nfaults > 0 || !s->progress)
+	if (s->batch.nfaults > 0 || !s->install.progress)
 		room->tv_nsec = (long)s->delay_ns;
 	return room;
 }
@@ -142,12 +131,14 @@ static enum end wait_for_work(struct session *s)
 
 	if (ppoll(fds, ARRAY_SIZE(fds), patience(s, &room), NULL) < 0)
 		return errno == EINTR ? END_NONE
-				      : ended(s, END_DESCRIPTOR_ENDED, "poll: %s", strerror(errno));
+				      : shared_end(s->with.shared, END_DESCRIPTOR_ENDED, "poll: %s",
+						   strerror(errno));
 	if (fds[1].revents)
-		return ended(s, END_MACHINE_GONE, "its process has ended");
+		return shared_end(s->with.shared, END_MACHINE_GONE, "its process has ended");
 	if (fds[0].revents && !(fds[0].revents & POLLIN))
-		return ended(s, END_DESCRIPTOR_ENDED, "poll of the userfaultfd says 0x%x",
-			     (unsigned int)fds[0].revents);
+		return shared_end(s->with.shared, END_DESCRIPTOR_ENDED,
+				  "poll of the userfaultfd says 0x%x",
+				  (unsigned int)fds[0].revents);
 	return END_NONE;
 }
 
@@ -193,19 +184,22 @@ static enum end message_take(struct session *s, size_t i, uint64_t now)
 	case UFFD_FAULT:
 		counter_add(&s->counters->faults, 1);
 		if (batch_add(&s->batch, event.va, now) < 0)
-			return ended(s, END_OUT_OF_MEMORY, "no memory for a fault");
+			return shared_end(s->with.shared, END_OUT_OF_MEMORY,
+					  "no memory for a fault");
 		return END_NONE;
 	case UFFD_REMOVE:
 		removal_apply(s, event.va, event.end);
+		s->install.patient_until_ns = now + PATIENCE_NS;
 		return END_NONE;
 	case UFFD_OTHER_FAULT:
-		return ended(s, END_UNEXPECTED_EVENT,
-			     "a write-protect or minor fault at address 0x%" PRIx64, event.va);
+		return shared_end(s->with.shared, END_UNEXPECTED_EVENT,
+				  "a write-protect or minor fault at address 0x%" PRIx64, event.va);
 	case UFFD_OTHER:
 	case UFFD_BLANK:
 		break;
 	}
-	return ended(s, END_UNEXPECTED_EVENT, "event 0x%x on the userfaultfd", event.number);
+	return shared_end(s->with.shared, END_UNEXPECTED_EVENT, "event 0x%x on the userfaultfd",
+			  event.number);
 }
 
 static enum end messages_take(struct session *s, size_t n, uint64_t now)
@@ -233,10 +227,11 @@ static enum end drain(struct session *s)
 		if (n == -EAGAIN)
 			break;
 		if (n == 0)
-			return ended(s, END_DESCRIPTOR_ENDED, "end of file on the userfaultfd");
+			return shared_end(s->with.shared, END_DESCRIPTOR_ENDED,
+					  "end of file on the userfaultfd");
 		if (n < 0)
-			return ended(s, END_DESCRIPTOR_ENDED, "read of the userfaultfd: %s",
-				     strerror((int)-n));
+			return shared_end(s->with.shared, END_DESCRIPTOR_ENDED,
+					  "read of the userfaultfd: %s", strerror((int)-n));
 		end = messages_take(s, (size_t)n, now);
 		if (n < SHARED_MESSAGES)
 			break; /* the kernel had no more: saves a call that says EAGAIN */
@@ -245,86 +240,6 @@ static enum end drain(struct session *s)
 }
 
 /* ---- serve ---- */
-
-static void count_installed(struct session *s, const struct run *run, uint64_t bytes)
-{
-	uint64_t *const pages[] = {
-		[RUN_DATA] = &s->counters->data_pages,
-		[RUN_ZERO] = &s->counters->zero_pages,
-		[RUN_REMOVED] = &s->counters->removed_pages,
-	};
-
-	counter_add(pages[run->kind], bytes / REGIONS_PAGE);
-	s->progress = true;
-}
-
-/* Lets whoever waits for a page that needs nothing from us try again. */
-static enum end page_wake(struct session *s, const struct run *run, uint64_t va, uint64_t *counter)
-{
-	int r = uffd_wake(s->with.uffd, va, run->page_size);
-
-	if (r < 0)
-		return ended(s, END_INSTALL_FAILED, "wake at address 0x%" PRIx64 ": %s", va,
-			     strerror(-r));
-	counter_add(counter, 1);
-	s->progress = true;
-	return END_NONE;
-}
-
-/* data is NULL for zeros. */
-static struct uffd_outcome install_some(struct session *s, uint64_t va, const unsigned char *data,
-					uint64_t len)
-{
-	return data ? uffd_copy(s->with.uffd, va, data, len) : uffd_zero(s->with.uffd, va, len);
-}
-
-/* Installs the run from data (NULL for zeros), as far as it can now: *ret_va is
- * the first page that has to wait, or the end of the run. */
-static enum end install(struct session *s, const struct run *run, const unsigned char *data,
-			uint64_t *ret_va)
-{
-	uint64_t end_va = run->va + run->len;
-	uint64_t most = run->len; /* of one ioctl */
-	enum end end = END_NONE;
-
-	for (uint64_t va = run->va; va < end_va && !end; *ret_va = va) {
-		uint64_t len = MIN(most, end_va - va);
-		struct uffd_outcome o =
-			install_some(s, va, data ? data + (va - run->va) : NULL, len);
-
-		switch (o.result) {
-		case UFFD_INSTALLED:
-			if (o.done < len)
-				counter_add(&s->counters->partial_copies, 1);
-			count_installed(s, run, o.done);
-			va += o.done;
-			break;
-		case UFFD_PRESENT:
-			end = page_wake(s, run, va, &s->counters->present_pages);
-			va += run->page_size;
-			break;
-		case UFFD_UNMAPPED:
-			/* one ioctl wants one mapping: go on page by page, and leave
-			 * out what is really gone */
-			if (len == run->page_size) {
-				end = page_wake(s, run, va, &s->counters->unmapped_pages);
-				va += run->page_size;
-			}
-			most = run->page_size;
-			break;
-		case UFFD_LATER:
-			*ret_va = va;
-			return END_NONE;
-		case UFFD_GONE:
-			return ended(s, END_MACHINE_GONE, "its memory is gone");
-		case UFFD_FAILED:
-			return ended(s, END_INSTALL_FAILED,
-				     "install of %" PRIu64 " bytes at address 0x%" PRIx64 ": %s",
-				     len, va, strerror(-o.err));
-		}
-	}
-	return end;
-}
 
 /* The bytes to install: *ret_data stays NULL where the kernel can make zeros. */
 static enum end run_read(struct session *s, const struct run *run, const unsigned char **ret_data)
@@ -338,7 +253,7 @@ static enum end run_read(struct session *s, const struct run *run, const unsigne
 	}
 	r = source_read(s->with.source, run->off, run->len, s->buffer);
 	if (r < 0)
-		return ended(s, END_SOURCE_FAILED, "%s", fail_text(r));
+		return shared_end(s->with.shared, END_SOURCE_FAILED, "%s", fail_text(r));
 	counter_add(&s->counters->bytes, run->len);
 	*ret_data = s->buffer;
 	return END_NONE;
@@ -350,7 +265,7 @@ static enum end run_install(struct session *s, const struct run *run, uint64_t *
 	enum end end = run_read(s, run, &data);
 
 	counter_add(&s->counters->runs, 1);
-	return end ? end : install(s, run, data, ret_va);
+	return end ? end : install_run(&s->install, run, data, ret_va);
 }
 
 static enum end run_serve(struct session *s, const struct run *run)
@@ -390,7 +305,7 @@ static enum end serve(struct session *s)
 	enum end end = END_NONE;
 
 	if (batch_plan(&s->batch, &s->pages) < 0)
-		return ended(s, END_OUT_OF_MEMORY, "no memory for a batch");
+		return shared_end(s->with.shared, END_OUT_OF_MEMORY, "no memory for a batch");
 	counter_add(&s->counters->duplicates, batch->duplicates);
 	announce(s);
 	for (size_t i = 0; i < batch->nruns && !end; i++)
@@ -400,39 +315,46 @@ static enum end serve(struct session *s)
 		if (batch->runs[i].kind == RUN_DATA)
 			end = run_serve(s, &batch->runs[i]);
 	if (!end && batch->outside > 0)
-		return ended(s, END_FAULT_OUTSIDE,
-			     "a fault at address 0x%" PRIx64 ", which is in no region",
-			     batch->outside_va);
+		return shared_end(s->with.shared, END_FAULT_OUTSIDE,
+				  "a fault at address 0x%" PRIx64 ", which is in no region",
+				  batch->outside_va);
 	return end;
 }
 
 /* ---- fill ---- */
 
-/*
- * Lets go of memory that is all there. A removal that nobody reads would leave
- * its caller asleep for ever, so the queue is read empty between the two steps;
- * faults in it were woken by the first.
- */
-static enum end release(struct session *s)
+static enum end unregister(struct session *s)
 {
 	const struct regions *regions = s->pages.regions;
-	ssize_t n;
 
 	for (const struct region *r = regions->at; r < regions_end(regions); r++) {
 		int err = uffd_unregister(s->with.uffd, r->va, r->size);
 
 		if (err == -ENOMEM)
-			return ended(s, END_MACHINE_GONE, "its memory is gone");
+			return shared_end(s->with.shared, END_MACHINE_GONE, "its memory is gone");
 		if (err < 0 && err != -EINVAL) /* EINVAL: it has unmapped all of it */
-			return ended(s, END_INSTALL_FAILED,
-				     "unregister at address 0x%" PRIx64 ": %s", r->va,
-				     strerror(-err));
+			return shared_end(s->with.shared, END_INSTALL_FAILED,
+					  "unregister at address 0x%" PRIx64 ": %s", r->va,
+					  strerror(-err));
 	}
-	while ((n = messages_read(s)) > 0)
-		for (size_t i = 0; i < (size_t)n; i++) {
-			AUTO_CLOSE int fd UNUSED = uffd_decode(s->with.shared->messages, i).fd;
-		}
-	return ended(s, END_FILLED, "all of its memory is installed");
+	s->unregistered = true;
+	s->install.progress = true;
+	return END_NONE;
+}
+
+/*
+ * Lets go of memory that is all there. No removal may be left whose message we have
+ * not read: its caller would sleep for ever. One may even have begun before the
+ * unregistering and queue its message only now; so rounds go on, which read, until
+ * none is under way. None can begin any more.
+ */
+static enum end release(struct session *s)
+{
+	if (!s->unregistered)
+		return unregister(s);
+	if (uffd_removal_pending(s->with.uffd))
+		return END_NONE;
+	return shared_end(s->with.shared, END_FILLED, "all of its memory is installed");
 }
 
 /* Installs the next run of the image; faults come first, so only while none wait. */
@@ -475,14 +397,14 @@ static enum end round_run(struct session *s)
 	enum end end;
 
 	counter_add(&s->counters->rounds, 1);
-	s->progress = false;
+	s->install.progress = false;
 	note(s, drain(s));
 	end = serve(s);
 	if (noted_is_due(s) || (s->noted && end))
 		return s->noted;
 	if (!end && s->with.fill && s->batch.nfaults == 0)
 		end = fill(s);
-	s->delay_ns = s->progress ? DELAY_LEAST_NS : MIN(2 * s->delay_ns, DELAY_MOST_NS);
+	s->delay_ns = s->install.progress ? DELAY_LEAST_NS : MIN(2 * s->delay_ns, DELAY_MOST_NS);
 	return end;
 }
 
@@ -490,7 +412,7 @@ enum end session_run(struct session *s)
 {
 	enum end end = END_NONE;
 
-	s->progress = true;
+	s->install.progress = true;
 	while (!end) {
 		end = wait_for_work(s);
 		if (!end)

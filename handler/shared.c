@@ -3,6 +3,8 @@
 
 #include "handler/shared.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <sys/mman.h>
 
 static size_t bytes_for(uint64_t pages)
@@ -27,4 +29,16 @@ void shared_free(struct shared *shared, uint64_t image_size)
 {
 	if (shared)
 		munmap(shared, bytes_for(image_size / REGIONS_PAGE));
+}
+
+enum end shared_end(struct shared *shared, enum end end, const char *format, ...)
+{
+	va_list args;
+
+	if (shared->reason[0])
+		return end;
+	va_start(args, format);
+	vsnprintf(shared->reason, sizeof(shared->reason), format, args);
+	va_end(args);
+	return end;
 }

@@ -17,6 +17,7 @@
 #include "base/fail.h"
 #include "handler/bitmap.h"
 #include "handler/counters.h"
+#include "handler/end.h"
 #include "handler/handover.h"
 #include "handler/regions.h"
 #include "handler/uffd.h"
@@ -40,5 +41,8 @@ struct shared *shared_new(uint64_t image_size);
 
 /* Takes NULL. image_size as given to shared_new. Other processes keep theirs. */
 void shared_free(struct shared *shared, uint64_t image_size);
+
+/* Notes why the session ends, where nothing was noted before. Returns end. */
+enum end shared_end(struct shared *shared, enum end end, const char *format, ...) PRINTF_LIKE(3, 4);
 
 #endif

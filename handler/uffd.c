@@ -15,6 +15,8 @@
 
 #include "base/fail.h"
 
+#define ADDRESS_UNUSED 4096 /* below vm.mmap_min_addr */
+
 static_assert(sizeof(struct uffd_msg) == UFFD_MESSAGE_BYTES, "the kernel's messages are 32 bytes");
 
 ssize_t uffd_read(int uffd, void *messages, size_t room)
@@ -98,6 +100,12 @@ struct uffd_outcome uffd_zero(int uffd, uint64_t va, uint64_t len)
 	int r = ioctl(uffd, UFFDIO_ZEROPAGE, &zero);
 
 	return outcome(r, errno, zero.zeropage);
+}
+
+bool uffd_removal_pending(int uffd)
+{
+	/* no page can be installed there, but EAGAIN is what is looked for first */
+	return uffd_zero(uffd, ADDRESS_UNUSED, 4096).result == UFFD_LATER;
 }
 
 int uffd_wake(int uffd, uint64_t va, uint64_t len)

@@ -67,6 +67,10 @@ struct uffd_outcome uffd_zero(int uffd, uint64_t va, uint64_t len);
 /* Lets who waits for a page of [va, va + len) try again. -errno of ioctl(2). */
 int uffd_wake(int uffd, uint64_t va, uint64_t len) MUST_CHECK;
 
+/* Whether a removal has begun that has not gone on yet, be its message read, queued
+ * or only about to be queued. */
+bool uffd_removal_pending(int uffd);
+
 /* Gives [va, va + len) back to the kernel: pages missing there will read as
  * zero. Wakes who waits. -errno of ioctl(2); -ENOMEM: the process is gone. */
 int uffd_unregister(int uffd, uint64_t va, uint64_t len) MUST_CHECK;

@@ -46,6 +46,7 @@ struct arguments {
 	uint64_t threads;
 	uint64_t operations;
 	uint64_t seed;
+	uint64_t patience;
 	bool all;
 	bool close_uffd;
 	bool wait;
@@ -76,6 +77,8 @@ static const struct option_row rows[] = {
 	{"operations", 'n', OPTION_NUMBER, AT(operations), "N", "at random, of all threads (0)",
 	 NULL},
 	{"seed", 0, OPTION_NUMBER, AT(seed), "N", "of the random numbers", NULL},
+	{"patience", 0, OPTION_NUMBER, AT(patience), "SECONDS",
+	 "after which a hang is a failure (300)", NULL},
 	{"all", 'a', OPTION_FLAG, AT(all), NULL, "compare every page at the end, in pairs", NULL},
 	{"wait", 0, OPTION_FLAG, AT(wait), NULL,
 	 "say 'connected', begin after a line on standard input", NULL},
@@ -269,6 +272,7 @@ int main(int argc, char **argv)
 	struct arguments args = {
 		.regions = 1,
 		.threads = 2,
+		.patience = 300,
 		.handover = {.generation = "1.12", .send = "uffd"},
 	};
 	int operand;
@@ -287,5 +291,6 @@ int main(int argc, char **argv)
 		errx(2, "--threads: from 1 to %d", THREADS_MOST);
 	/* a seed that is lost with the output of a crash is no use */
 	fprintf(stderr, "client: seed %" PRIu64 "\n", args.seed);
+	alarm((unsigned int)args.patience);
 	return run(&args);
 }

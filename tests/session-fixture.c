@@ -5,7 +5,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -290,4 +292,37 @@ void stale(void)
 	close(f.peer);
 	munmap(f.memory, PAGES * P);
 	shared_free(f.shared, PAGES * P);
+}
+
+static pthread_t hog;
+static atomic_bool hogging;
+
+static void *hog_thread(void *arg)
+{
+	while (hogging)
+		;
+	return arg;
+}
+
+void starve_begin(const struct remover *r)
+{
+	const struct sched_param none = {0};
+	pthread_attr_t attr;
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(0, &cpus);
+	ck_assert_int_eq(pthread_setaffinity_np(r->thread, sizeof(cpus), &cpus), 0);
+	ck_assert_int_eq(pthread_setschedparam(r->thread, SCHED_IDLE, &none), 0);
+	hogging = true;
+	pthread_attr_init(&attr);
+	pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus);
+	ck_assert_int_eq(pthread_create(&hog, &attr, hog_thread, NULL), 0);
+	pthread_attr_destroy(&attr);
+}
+
+void starve_end(void)
+{
+	hogging = false;
+	join(hog);
 }

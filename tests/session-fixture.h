@@ -93,6 +93,10 @@ struct remover {
 
 void remove_start(struct remover *r, void *at, bool unmap);
 
+/* Keeps the thread from running, once it sleeps, until starve_end. */
+void starve_begin(const struct remover *r);
+void starve_end(void);
+
 /* Waits until its message is queued. */
 void remove_wait(const struct remover *r);
 

@@ -53,6 +53,8 @@ victim=$!
 started $victim
 expect_workers 2 "$handler_pid"
 for worker in $(workers_of "$handler_pid"); do
+	# standard error, the source, its userfaultfd, its process: nothing of the others
+	[ "$(id -u)" != 0 ] || expect_fds 4 "$worker"
 	[ "$worker" -eq "$bystander" ] || kill -KILL "$worker"
 done
 expect_end 137 $victim
