@@ -37,14 +37,13 @@ static int code_errno(sqlite3 *db, int code)
 	case SQLITE_NOTADB:
 	case SQLITE_FORMAT:
 	case SQLITE_SCHEMA:
-	case SQLITE_ERROR: /* our own statements are right: the schema is not */
+	case SQLITE_ERROR:	/* our own statements are right: the schema is not */
+	case SQLITE_CONSTRAINT: /* names are looked up before: ids were used twice */
 		return -EBADMSG;
 	case SQLITE_READONLY:
 		return -EROFS;
 	case SQLITE_CANTOPEN:
 		return system ? -system : -EIO;
-	case SQLITE_CONSTRAINT:
-		return -EEXIST;
 	case SQLITE_TOOBIG:
 		return -EFBIG;
 	case SQLITE_IOERR:
@@ -210,9 +209,12 @@ static int configure(struct index *index)
 	sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	/* who may only read needs index.db-shm to be there */
 	sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
-	sqlite3_wal_hook(db, on_wal, index);
 	code = sqlite3_exec(db, pragmas, NULL, NULL, NULL);
-	return code == SQLITE_OK ? 0 : sql_error(db, code, "opening");
+	if (code != SQLITE_OK)
+		return sql_error(db, code, "opening");
+	/* after the pragmas: wal_autocheckpoint takes the hook for itself */
+	sqlite3_wal_hook(db, on_wal, index);
+	return 0;
 }
 
 int index_open(struct store *store, struct index **ret_index)
