@@ -6,9 +6,9 @@
  *   1               the writer lock
  *   LEASES + id     the lease of snapshot id
  *
- * A holder file whose byte 0 nobody locks is left over and is removed by the
- * next process that opens the store. So that this cannot hit a file between its creation and its
- * lock, its maker looks after locking whether the file still has a name.
+ * A holder file whose byte 0 nobody locks is left over; the next process that opens
+ * the store locks that byte itself and removes the file. Its maker, should it come
+ * in between, finds the byte locked, or a file without a name, and takes another.
  */
 #include "config.h"
 
@@ -130,7 +130,8 @@ static int holder_try(struct locks *locks, int number)
 	owned = path;
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
-		return fail_with(-errno, "%s: %s", path, strerror(errno));
+		return fail_with(errno == ENOENT ? -EBADMSG : -errno, "%s: %s", path,
+				 strerror(errno));
 	r = byte_lock(fd, F_WRLCK, BYTE_ALIVE);
 	if (r < 0)
 		return r;
@@ -154,8 +155,9 @@ static void holders_sweep(const struct locks *locks)
 		AUTO_CLOSE int fd = -1;
 
 		if (entry->d_name[0] != '.')
-			fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		if (fd >= 0 && !byte_is_locked(fd, BYTE_ALIVE))
+			fd = openat(dirfd(dir), entry->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		/* with the lock: who has just made it and asks for it takes another name */
+		if (fd >= 0 && byte_lock(fd, F_WRLCK, BYTE_ALIVE) == 0)
 			unlinkat(dirfd(dir), entry->d_name, 0);
 	}
 	if (dir)

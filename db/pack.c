@@ -106,8 +106,9 @@ int pack_writer_open(const struct store *store, uint32_t number, struct pack_wri
 	if (unlink(path) < 0 && errno != ENOENT)
 		return fail_with(-errno, "removing %s: %s", path, strerror(errno));
 	writer->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (writer->fd < 0)
-		return fail_with(-errno, "making pack %" PRIu32 ": %s", number, strerror(errno));
+	if (writer->fd < 0) /* ENOENT: the directory packs is missing */
+		return fail_with(errno == ENOENT ? -EBADMSG : -errno, "making pack %" PRIu32 ": %s",
+				 number, strerror(errno));
 	r = lock_whole(writer->fd);
 	if (r == 0)
 		r = io_sync_dir(packs);
