@@ -41,6 +41,9 @@ static int check_size(const struct image *image, uint64_t size)
 				 "%s has %" PRIu64 " bytes, which is no multiple of %d: "
 				 "it is cut short or no memory image",
 				 image->name, size, PAGE_BYTES);
+	if (size > IMAGE_BYTES_MAX)
+		return fail_with(-EFBIG, "%s is larger than the 16 TiB a snapshot can have",
+				 image->name);
 	return 0;
 }
 
@@ -151,9 +154,9 @@ static int next_of_pipe(struct image *image, struct image_window *window, void *
 		return fail_with((int)n, "%s: %s", image->name, strerror((int)-n));
 	image->ended = (size_t)n < WINDOW_PAGES * PAGE_BYTES;
 	window->npages = (uint64_t)n / PAGE_BYTES;
-	if (n % PAGE_BYTES != 0 || (n == 0 && image->at == 0))
-		return check_size(image, image->at * PAGE_BYTES + (uint64_t)n);
-	return 0;
+	/* nothing came, and something came before: the end */
+	return n == 0 && image->at > 0 ? 0
+				       : check_size(image, image->at * PAGE_BYTES + (uint64_t)n);
 }
 
 int image_next(struct image *image, struct image_window *ret, void *plain)

@@ -25,7 +25,8 @@ struct import_request {
 
 /* -EINVAL if the name is not one, or the size is 0 or no multiple of 4096; -EEXIST
  * if the name is taken, -EBUSY if it is being imported by another; -EFBIG for an
- * oversized vmstate; -ECANCELED if the image changed its size meanwhile. */
+ * image beyond IMAGE_BYTES_MAX and an oversized vmstate; -ECANCELED if the image changed its size
+ * meanwhile. */
 int import_image(struct store *store, const struct import_request *request,
 		 struct snapshot_row *ret_row) MUST_CHECK;
 

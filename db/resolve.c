@@ -167,6 +167,8 @@ int resolve_prove(struct index *index, const struct snapshot_row *row, const str
 	/* a base is its only layer: the zero count shows that nothing is absent */
 	if (r == 0 && row->parent == 0 && memcmp(row->digest, row->layer_digest, DIGEST_BYTES) != 0)
 		r = fail_with(-EBADMSG, "its two digests differ, and it has no parent");
+	else if (r == 0 && row->parent == 0 && row->data_pages != row->layer_data)
+		r = fail_with(-EBADMSG, "its two counts of data differ, and it has no parent");
 	else if (r == 0 && row->parent != 0)
 		r = prove_one(index, "its layer", layer, row->layer_digest, row->layer_data);
 	if (r == 0 && zero != row->layer_zero)

@@ -27,6 +27,7 @@
 
 #define PAGE_BYTES 4096
 #define STORE_UUID_BYTES 16
+#define IMAGE_BYTES_MAX (UINT64_C(1) << 44) /* 16 TiB: opening one proves it in seconds */
 
 struct store;
 
