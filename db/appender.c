@@ -106,15 +106,13 @@ void appender_free(struct appender *a)
 /* A number of its own for the next pack, then the file. */
 static int pack_begin(struct appender *a)
 {
-	static const char sql[] = "INSERT INTO pack (maker, first_page) SELECT ?1, seq + 1 "
-				  "FROM sqlite_sequence WHERE name = 'page'";
 	AUTO(transaction_end_at) struct index *open = NULL;
 	AUTO_RESET sqlite3_stmt *insert = NULL;
 	int64_t number;
 	int r = transaction_begin(a->index, TRANSACTION_STEP, &open);
 
 	if (r == 0)
-		r = sql_get(a->index, sql, &insert);
+		r = sql_get(a->index, "INSERT INTO pack (maker) VALUES (?1)", &insert);
 	if (r < 0)
 		return r;
 	sql_bind(insert, 1, a->snapshot);

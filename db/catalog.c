@@ -16,8 +16,6 @@
 #include "db/store-private.h"
 #include "db/transaction.h"
 
-#define SIZE_MAX_BYTES (UINT64_C(1) << 52)
-
 #define ROW_COLUMNS                                                                                \
 	"SELECT s.id, s.name, s.parent, s.size, s.page_size, s.state, s.created_ns, s.note, "      \
 	"s.digest, s.layer_digest, s.data_pages, s.layer_data, s.layer_zero, s.stored_pages, "     \
@@ -122,7 +120,7 @@ static int row_read(sqlite3_stmt *query, struct snapshot_row *ret)
 			 digest_column(query, COLUMN_LAYER_DIGEST, row.layer_digest);
 	if ((state != SNAPSHOT_DRAFT && state != SNAPSHOT_SEALED) ||
 	    sql_column(query, COLUMN_PAGE_SIZE) != PAGE_BYTES || row.size == 0 ||
-	    row.size % PAGE_BYTES != 0 || row.size > SIZE_MAX_BYTES || !counts_are_sane(&row) ||
+	    row.size % PAGE_BYTES != 0 || row.size > IMAGE_BYTES_MAX || !counts_are_sane(&row) ||
 	    row.has_digest != (state == SNAPSHOT_SEALED) ||
 	    !text_column(query, COLUMN_PARENT_NAME, row.parent_name, sizeof(row.parent_name)) ||
 	    !text_column(query, COLUMN_NOTE, row.note, sizeof(row.note)))
@@ -226,8 +224,7 @@ int catalog_rename(struct index *index, const char *from, const char *to)
 	struct snapshot_row row;
 	int r = catalog_check_name(to);
 
-	if (r == 0)
-		r = discard_leftovers(index);
+	discard_leftovers(index);
 	if (r == 0)
 		r = transaction_begin(index, TRANSACTION_CATALOG, &open);
 	if (r == 0)
@@ -353,6 +350,6 @@ int catalog_remove(struct index *index, const char *name, bool dry_run)
 		r = remove_leased(index, &row);
 	locks_drop_lease(locks, row.id);
 	if (r == 0 && !dry_run)
-		r = discard_leftovers(index);
+		discard_leftovers(index);
 	return r;
 }

@@ -374,7 +374,7 @@ static int run(struct import *import, struct index *index, struct snapshot_row *
 	fail_copy(r, text);
 	undo(index, id);
 	locks_drop_lease(locks, id);
-	(void)!discard_leftovers(index);
+	discard_leftovers(index);
 	return fail_with(r, "%s", text);
 }
 
@@ -403,9 +403,8 @@ int import_image(struct store *store, const struct import_request *request,
 		r = image_open(request->image_fd, request->image, &import.image);
 	if (r == 0)
 		r = index_open(store, &index);
-	if (r == 0)
-		r = discard_leftovers(index);
 	if (r == 0) {
+		discard_leftovers(index);
 		progress_set_total(request->progress, image_size(import.image));
 		r = run(&import, index, ret_row);
 	}

@@ -33,7 +33,8 @@ CREATE TABLE store (
 -- The counts after them: data_pages of the merged image; of this layer
 -- layer_data pages with data and layer_zero explicit zero pages; of its data
 -- stored_pages were new to the store when it was imported (stored_bytes in
--- packs), and the rest was shared.
+-- packs), and the rest was shared. The last two are history: nothing depends on
+-- them, and check does not prove them.
 CREATE TABLE snapshot (
 	id INTEGER PRIMARY KEY AUTOINCREMENT,
 	name TEXT NOT NULL UNIQUE,
@@ -81,14 +82,13 @@ CREATE TABLE page (
 -- For de-duplication. A match is a hint: bytes are compared before sharing.
 CREATE INDEX page_hash ON page (hash);
 
--- Packs in use and which import (snapshot id) wrote each; no page row with a
--- smaller id than first_page lies in it. A doomed pack is being dropped: its
--- rows go in steps, and no import shares its pages any more. A number is never
--- used twice.
+-- Packs in use and which import (snapshot id) wrote each. A doomed pack may be
+-- dropped: no import shares its pages any more, and once it is proved that no
+-- extent needs one, its rows go in steps, then the file. A number is never used
+-- twice.
 CREATE TABLE pack (
 	id INTEGER PRIMARY KEY AUTOINCREMENT,
 	maker INTEGER NOT NULL,
-	first_page INTEGER NOT NULL,
 	doomed INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 

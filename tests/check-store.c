@@ -12,6 +12,7 @@
 #include "db/appender.h"
 #include "db/check.h"
 #include "db/discard.h"
+#include "db/index-private.h"
 #include "db/sql.h"
 #include "db/transaction.h"
 #include "tests/store-fixture.h"
@@ -359,7 +360,7 @@ START_TEST(what_a_killed_import_left_is_swept)
 	ck_assert_uint_eq(number("SELECT count(*) FROM snapshot WHERE state = 0"), 1);
 	ck_assert_int_eq(catalog_find(fixture_index, "a", &row), -ENOENT);
 	ck_assert_int_eq(catalog_next(fixture_index, 0, &row), -ENOENT);
-	CK_OK(discard_leftovers(fixture_index));
+	discard_leftovers(fixture_index);
 	ck_assert_uint_eq(number("SELECT count(*) FROM snapshot"), 0);
 	ck_assert_uint_eq(number("SELECT count(*) FROM page"), 0);
 	ck_assert_uint_eq(number("SELECT count(*) FROM pack"), 0);
@@ -393,8 +394,47 @@ START_TEST(a_pack_that_the_index_does_not_know_is_replaced)
 }
 END_TEST
 
+/* Damage may say that a pack is to be dropped. */
+START_TEST(a_pack_that_is_needed_is_never_dropped)
+{
+	char *image = fixture_image(NPAGES, 22);
+
+	fixture_setup();
+	fixture_import("a", image, NPAGES);
+	fixture_import("b", image, NPAGES);
+	CK_OK(sql_do(fixture_index, "UPDATE pack SET doomed = 1"));
+	CK_OK(catalog_rename(fixture_index, "b", "c"));
+	ck_assert_uint_eq(number("SELECT count(*) FROM pack WHERE doomed"), 0);
+	CK_OK(fixture_compare("a", image, NPAGES));
+	/* b shares all of a */
+	CK_OK(catalog_remove(fixture_index, "a", false));
+	CK_OK(fixture_compare("c", image, NPAGES));
+	ck_assert_uint_eq(check_all().findings, 0);
+	CK_OK(sql_do(fixture_index, "UPDATE pack SET doomed = 1"));
+	CK_OK(catalog_remove(fixture_index, "c", false));
+	ck_assert_uint_eq(number("SELECT count(*) FROM page"), 0);
+	ck_assert(!pack_exists(1));
+	munmap(image, NPAGES * PAGE_BYTES);
+	fixture_teardown();
+}
+END_TEST
+
+START_TEST(a_step_knows_how_long_the_log_is)
+{
+	AUTO(transaction_end_at) struct index *open = NULL;
+
+	fixture_setup();
+	CK_OK(transaction_begin(fixture_index, TRANSACTION_STEP, &open));
+	CK_OK(sql_do(fixture_index, "INSERT INTO page VALUES (1, 2, 3, 64, 5)"));
+	CK_OK(transaction_commit(&open));
+	ck_assert_int_gt(fixture_index->wal_pages, 0);
+	fixture_teardown();
+}
+END_TEST
+
 UNIT_MAIN("store", an_image_reads_back_at_any_offset, how_an_image_is_read_makes_no_difference,
 	  equal_pages_are_stored_once, sizes_that_are_no_image_are_refused,
 	  removing_gives_back_what_nobody_shares, a_page_that_goes_before_it_is_shared_is_stored,
 	  imports_at_once_do_not_mix, what_a_killed_import_left_is_swept,
-	  a_pack_that_the_index_does_not_know_is_replaced)
+	  a_pack_that_the_index_does_not_know_is_replaced, a_pack_that_is_needed_is_never_dropped,
+	  a_step_knows_how_long_the_log_is)
