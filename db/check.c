@@ -5,11 +5,14 @@
  *   1. SQLite's own structure
  *   2. the generation (store_open has refused a store that lost commits; here once
  *      more, as it may have lost some since)
- *   3. every page row lies in a pack that is there and long enough; with data, its
+ *   3. no id can come a second time
+ *   4. every page row lies in a pack that is there and long enough; with data, its
  *      bytes have its hash
- *   4. every snapshot: its row, its map and digests, its attachments
+ *   5. every snapshot: its row, its map and digests, its attachments
  *
- * Rows of doomed packs are on their way out and are passed over.
+ * Others may write meanwhile. A snapshot is leased while it is looked at; a page row
+ * that seems damaged is read again, and passed over if it is gone, has moved, or
+ * lies in a pack on its way out that nobody needs.
  */
 #include "config.h"
 
@@ -29,6 +32,7 @@
 #include "base/fail.h"
 #include "db/attachment.h"
 #include "db/generation.h"
+#include "db/lock.h"
 #include "db/pack.h"
 #include "db/pages-private.h"
 #include "db/resolve.h"
@@ -38,7 +42,7 @@
 #include "db/store-private.h"
 
 #define BATCH_ROWS 1024
-#define PACK_SLOTS 1024
+#define PACK_SLOTS 64
 
 struct check {
 	struct index *index; /* borrowed */
@@ -47,9 +51,10 @@ struct check {
 	struct check_report report;
 	struct pack_state {
 		uint32_t number; /* 0: none */
-		bool is_good;
-		uint64_t size; /* bytes */
-	} packs[PACK_SLOTS];   /* those last looked at, by number */
+		uint64_t size;	 /* bytes; 0: the pack is not there or not what it should be */
+		bool is_told;	 /* that */
+		char text[128];	 /* why */
+	} packs[PACK_SLOTS];	 /* those last looked at, by number */
 };
 
 static void PRINTF_LIKE(3, 4)
@@ -108,8 +113,33 @@ static int check_generation(struct check *check)
 	return 0;
 }
 
+static int check_sequence(struct check *check, const char *table, const char *sql)
+{
+	int64_t behind;
+	int r = sql_number(check->index, sql, 0, &behind);
+
+	if (r == 0 && behind)
+		found(check, "", "index.db: ids of table %s would be used a second time", table);
+	return found_error(check, "", r);
+}
+
+#define BEHIND(table)                                                                              \
+	"SELECT coalesce((SELECT max(id) FROM " table "), 0) > "                                   \
+	"coalesce((SELECT seq FROM sqlite_sequence WHERE name = '" table "'), 0)"
+
+static int check_sequences(struct check *check)
+{
+	int r = check_sequence(check, "snapshot", BEHIND("snapshot"));
+
+	if (r == 0)
+		r = check_sequence(check, "page", BEHIND("page"));
+	if (r == 0)
+		r = check_sequence(check, "pack", BEHIND("pack"));
+	return r == 0 ? check_sequence(check, "attachment", BEHIND("attachment")) : r;
+}
+
 /* Opens a pack for its header and size, when rows of it first come up. */
-static int pack_look(struct check *check, uint32_t number, const struct pack_state **ret)
+static int pack_look(struct check *check, uint32_t number, struct pack_state **ret)
 {
 	struct pack_state *state = &check->packs[number % PACK_SLOTS];
 	AUTO_CLOSE int fd = -1;
@@ -123,13 +153,15 @@ static int pack_look(struct check *check, uint32_t number, const struct pack_sta
 	r = pack_open(index_store(check->index), number, &fd);
 	if (r == -ENOENT)
 		r = fail_with(-EBADMSG, "pack %" PRIu32 " is missing", number);
-	if (r < 0)
-		return found_error(check, "", r);
-	if (fstat(fd, &st) < 0)
-		return fail_with(-errno, "pack %" PRIu32 ": %s", number, strerror(errno));
-	state->size = (uint64_t)st.st_size;
-	state->is_good = true;
-	return 0;
+	if (r == -EBADMSG) {
+		snprintf(state->text, sizeof(state->text), "%s", fail_text(r));
+		return 0;
+	}
+	if (r == 0 && fstat(fd, &st) < 0)
+		r = fail_with(-errno, "pack %" PRIu32 ": %s", number, strerror(errno));
+	if (r == 0)
+		state->size = (uint64_t)st.st_size;
+	return r;
 }
 
 /* A page is best named by where a guest has it. */
@@ -164,33 +196,84 @@ static bool is_sampled(const struct check_request *request, uint64_t id)
 	return (x ^ (x >> 31)) % 100 < request->read_percent;
 }
 
-static int check_row(struct check *check, uint64_t id, const struct page_row *row)
+/* Does the row still say so, and does anybody count on it? */
+static int still_counts(struct check *check, uint64_t id, const struct page_row *row, bool *ret)
 {
-	const struct pack_state *pack;
+	static const char sql[] =
+		"SELECT hash, pack, offset, length, "
+		"coalesce((SELECT doomed FROM pack WHERE id = page.pack), 0) AND NOT EXISTS "
+		"(SELECT 1 FROM extent WHERE page <= ?1 AND page + count > ?1) "
+		"FROM page WHERE id = ?1";
+	AUTO_RESET sqlite3_stmt *query = NULL;
+	struct page_row again;
+	int r = sql_get(check->index, sql, &query);
+
+	if (r < 0)
+		return r;
+	sql_bind(query, 1, id);
+	r = sql_step(check->index, query);
+	*ret = false;
+	if (r <= 0)
+		return r;
+	again = rows_parse(query, 0);
+	*ret = memcmp(&again, row, sizeof(again)) == 0 && !sql_column(query, 4);
+	return 0;
+}
+
+/* What is wrong with the row: 0 and "" for nothing, or words in text. */
+static int row_prove(struct check *check, uint64_t id, const struct page_row *row,
+		     struct pack_state **ret_pack, char text[FAIL_TEXT_MAX])
+{
 	char plain[PAGE_BYTES];
-	char text[FAIL_TEXT_MAX];
 	int r;
 
-	check->report.pages++;
-	if (row->length == 0)
-		return found_page(check, id, "its row in the index is damaged");
-	r = pack_look(check, row->pack, &pack);
-	if (r < 0 || !pack->is_good)
+	text[0] = '\0';
+	if (row->length == 0) {
+		snprintf(text, FAIL_TEXT_MAX, "its row in the index is damaged");
+		return 0;
+	}
+	r = pack_look(check, row->pack, ret_pack);
+	if (r < 0)
 		return r;
-	if (row->offset + row->length > pack->size) {
-		snprintf(text, sizeof(text), "pack %" PRIu32 " is cut short at byte %" PRIu64,
-			 row->pack, pack->size);
-		return found_page(check, id, text);
+	if ((*ret_pack)->size == 0) {
+		snprintf(text, FAIL_TEXT_MAX, "%s", (*ret_pack)->text);
+		return 0;
+	}
+	if (row->offset + row->length > (*ret_pack)->size) {
+		snprintf(text, FAIL_TEXT_MAX, "pack %" PRIu32 " is cut short at byte %" PRIu64,
+			 row->pack, (*ret_pack)->size);
+		return 0;
 	}
 	if (!is_sampled(check->request, id))
 		return 0;
 	check->report.pages_read++;
 	progress_add(check->request->progress, PAGE_BYTES);
 	r = pages_load(check->pages, row, plain);
-	if (r != -EBADMSG)
+	if (r == -EBADMSG || r == -ENOENT)
+		fail_copy(r, text);
+	else if (r < 0)
 		return r;
-	fail_copy(r, text);
-	return found_page(check, id, text);
+	return 0;
+}
+
+static int check_row(struct check *check, uint64_t id, const struct page_row *row)
+{
+	struct pack_state *pack = NULL;
+	char text[FAIL_TEXT_MAX];
+	bool counts = false;
+	int r = row_prove(check, id, row, &pack, text);
+
+	check->report.pages++;
+	if (r == 0 && text[0])
+		r = still_counts(check, id, row, &counts);
+	if (r < 0 || !counts)
+		return r;
+	if (!pack || pack->size > 0)
+		return found_page(check, id, text);
+	if (!pack->is_told) /* once for all the pages of it */
+		found(check, "", "%s", text);
+	pack->is_told = true;
+	return 0;
 }
 
 struct row_batch {
@@ -267,6 +350,7 @@ static int check_attachments(struct check *check, const struct snapshot_row *row
 	return 0;
 }
 
+/* With the lease on it. */
 static int check_snapshot(struct check *check, const struct snapshot_row *row)
 {
 	AUTO(map_free_at) struct map *mem = NULL;
@@ -280,6 +364,22 @@ static int check_snapshot(struct check *check, const struct snapshot_row *row)
 	return r < 0 ? r : check_attachments(check, row);
 }
 
+/* One that is being removed is passed over. */
+static int check_id(struct check *check, uint64_t id)
+{
+	struct locks *locks = index_store(check->index)->locks;
+	struct snapshot_row row;
+	int r = locks_take_lease(locks, id);
+
+	if (r < 0)
+		return r == -EBUSY ? 0 : r;
+	r = catalog_find_id(check->index, id, &row);
+	if (r == 0)
+		r = check_snapshot(check, &row);
+	locks_drop_lease(locks, id);
+	return r == -ENOENT ? 0 : r;
+}
+
 static int check_snapshots(struct check *check)
 {
 	struct snapshot_row row = {0};
@@ -287,9 +387,7 @@ static int check_snapshots(struct check *check)
 
 	while ((r = catalog_next(check->index, row.id, &row)) == 0 || r == -EBADMSG) {
 		if (r == 0)
-			r = check_snapshot(check, &row);
-		if (r == -ENOENT) /* removed a moment ago */
-			r = 0;
+			r = check_id(check, row.id);
 		r = found_error(check, "", r);
 		if (r < 0 || row.id == 0)
 			return r;
@@ -300,7 +398,7 @@ static int check_snapshots(struct check *check)
 static int count_packs(struct check *check)
 {
 	int64_t packs;
-	int r = sql_number(check->index, "SELECT count(*) FROM pack WHERE NOT doomed", 0, &packs);
+	int r = sql_number(check->index, "SELECT count(*) FROM pack", 0, &packs);
 
 	if (r == 0)
 		check->report.packs = (uint64_t)packs;
@@ -320,7 +418,8 @@ static void set_total(struct check *check)
 int check_store(struct index *index, const struct check_request *request, struct check_report *ret)
 {
 	static int (*const proofs[])(struct check *) = {
-		check_sqlite, check_generation, count_packs, check_rows, check_snapshots,
+		check_sqlite, check_generation, check_sequences,
+		count_packs,  check_rows,	check_snapshots,
 	};
 	struct check check = {.index = index, .request = request};
 	int r = pages_open(index, &check.pages);

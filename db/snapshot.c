@@ -193,6 +193,18 @@ static int maps_print(struct index *index, const struct map *map, const uint64_t
 	return 0;
 }
 
+/* Without a lease the snapshot may be removed between two reads of the index: then
+ * what was found, good or bad, says nothing. */
+static int resolve_unleased(struct index *index, const struct snapshot_row *row,
+			    struct map **ret_mem, struct map **ret_layer, uint64_t **ret_layers)
+{
+	struct snapshot_row again;
+	int resolved = resolve_maps(index, row, ret_mem, ret_layer, ret_layers);
+	int found = catalog_find_id(index, row->id, &again);
+
+	return found == -ENOENT || resolved == 0 ? found : resolved;
+}
+
 int snapshot_maps_text(struct index *index, uint64_t id, char **ret_text, size_t *ret_len)
 {
 	AUTO(map_free_at) struct map *mem = NULL;
@@ -205,7 +217,7 @@ int snapshot_maps_text(struct index *index, uint64_t id, char **ret_text, size_t
 	int r = catalog_find_id(index, id, &row);
 
 	if (r == 0)
-		r = resolve_maps(index, &row, &mem, &layer, &layers);
+		r = resolve_unleased(index, &row, &mem, &layer, &layers);
 	if (r < 0)
 		return r;
 	out = open_memstream(&text, &len);

@@ -419,6 +419,38 @@ START_TEST(a_pack_that_is_needed_is_never_dropped)
 }
 END_TEST
 
+static void *come_and_go(void *argument)
+{
+	bool *ended = argument;
+	char *image = fixture_image(NPAGES, 23);
+	struct index *index;
+
+	CK_OK(index_open(fixture_store, &index));
+	for (int i = 0; i < 15; i++) {
+		fixture_import("a", image, NPAGES);
+		CK_OK(catalog_remove(index, "a", false));
+	}
+	index_close(index);
+	munmap(image, NPAGES * PAGE_BYTES);
+	__atomic_store_n(ended, true, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+START_TEST(check_finds_nothing_while_snapshots_come_and_go)
+{
+	bool ended = false;
+	pthread_t thread;
+
+	fixture_setup();
+	ck_assert_int_eq(pthread_create(&thread, NULL, come_and_go, &ended), 0);
+	while (!__atomic_load_n(&ended, __ATOMIC_SEQ_CST))
+		ck_assert_uint_eq(check_all().findings, 0);
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(check_all().findings, 0);
+	fixture_teardown();
+}
+END_TEST
+
 START_TEST(a_step_knows_how_long_the_log_is)
 {
 	AUTO(transaction_end_at) struct index *open = NULL;
@@ -437,4 +469,4 @@ UNIT_MAIN("store", an_image_reads_back_at_any_offset, how_an_image_is_read_makes
 	  removing_gives_back_what_nobody_shares, a_page_that_goes_before_it_is_shared_is_stored,
 	  imports_at_once_do_not_mix, what_a_killed_import_left_is_swept,
 	  a_pack_that_the_index_does_not_know_is_replaced, a_pack_that_is_needed_is_never_dropped,
-	  a_step_knows_how_long_the_log_is)
+	  check_finds_nothing_while_snapshots_come_and_go, a_step_knows_how_long_the_log_is)
