@@ -440,13 +440,16 @@ int locks_take_exclusive(struct locks *locks, uint64_t id, unsigned int wait_ms)
 	return lease_take(locks, id, true, wait_ms);
 }
 
-void locks_drop_lease(struct locks *locks, uint64_t id)
+bool locks_drop_lease(struct locks *locks, uint64_t id)
 {
 	struct lease *lease;
+	bool others;
 
 	pthread_mutex_lock(&locks->mutex);
 	lease = lease_find(locks, id);
 	if (lease && --lease->count == 0)
 		lease_remove(locks, lease);
+	others = locks->nleases > 0;
 	pthread_mutex_unlock(&locks->mutex);
+	return others;
 }

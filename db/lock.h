@@ -46,7 +46,7 @@ int locks_take_lease(struct locks *locks, uint64_t id) MUST_CHECK;
  * others to go, then -EBUSY that names one. */
 int locks_take_exclusive(struct locks *locks, uint64_t id, unsigned int wait_ms) MUST_CHECK;
 
-/* Ends a lease of either kind. */
-void locks_drop_lease(struct locks *locks, uint64_t id);
+/* Ends a lease of either kind. Returns whether this process holds any other. */
+bool locks_drop_lease(struct locks *locks, uint64_t id);
 
 #endif

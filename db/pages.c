@@ -11,24 +11,18 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/fail.h"
 #include "base/io.h"
-#include "db/pack.h"
+#include "db/pack-cache.h"
 #include "db/pages-private.h"
 #include "db/rows.h"
 #include "db/store-private.h"
 
 #define BATCH_PAGES 256
-#define FD_SLOTS 16
 
 struct pages {
 	struct index *index; /* borrowed */
-	struct {
-		uint32_t pack; /* 0: none */
-		int fd;
-	} fds[FD_SLOTS];
 	struct page_row rows[BATCH_PAGES];
 	char span[BATCH_PAGES * PAGE_BYTES];
 };
@@ -40,53 +34,26 @@ int pages_open(struct index *index, struct pages **ret_pages)
 	if (!pages)
 		return fail_with(-ENOMEM, "out of memory");
 	pages->index = index;
-	for (size_t i = 0; i < FD_SLOTS; i++)
-		pages->fds[i].pack = 0;
 	*ret_pages = pages;
 	return 0;
 }
 
 void pages_close(struct pages *pages)
 {
-	if (!pages)
-		return;
-	for (size_t i = 0; i < FD_SLOTS; i++)
-		if (pages->fds[i].pack)
-			close(pages->fds[i].fd);
 	free(pages);
-}
-
-/* The descriptor stays with pages. */
-static int pack_fd(struct pages *pages, uint32_t pack, int *ret_fd)
-{
-	size_t slot = pack % FD_SLOTS;
-	int fd;
-	int r;
-
-	if (pages->fds[slot].pack == pack) {
-		*ret_fd = pages->fds[slot].fd;
-		return 0;
-	}
-	r = pack_open(index_store(pages->index), pack, &fd);
-	if (r < 0)
-		return r;
-	if (pages->fds[slot].pack)
-		close(pages->fds[slot].fd);
-	pages->fds[slot].pack = pack;
-	pages->fds[slot].fd = fd;
-	*ret_fd = fd;
-	return 0;
 }
 
 static int pread_exactly(struct pages *pages, uint32_t pack, uint64_t off, void *buf, size_t len)
 {
+	const struct store *store = index_store(pages->index);
+	struct pack_handle handle;
 	ssize_t n;
-	int fd;
-	int r = pack_fd(pages, pack, &fd);
+	int r = pack_cache_get(store, pack, &handle);
 
 	if (r < 0)
 		return r;
-	n = io_pread_full(fd, buf, len, off);
+	n = io_pread_full(handle.fd, buf, len, off);
+	pack_cache_put(store, &handle);
 	if (n < 0)
 		return fail_with((int)n, "pack %" PRIu32 ": reading %zu bytes at %" PRIu64 ": %s",
 				 pack, len, off, strerror((int)-n));

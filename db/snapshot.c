@@ -12,6 +12,7 @@
 #include "base/fail.h"
 #include "db/lock.h"
 #include "db/map-cache.h"
+#include "db/pack-cache.h"
 #include "db/resolve.h"
 #include "db/store-private.h"
 
@@ -79,8 +80,11 @@ void snapshot_close(struct snapshot *snapshot)
 		return;
 	if (snapshot->maps)
 		map_cache_put(snapshot->store->map_cache, snapshot->maps);
+	/* packs of snapshots that nobody has open may be removed: their space is to
+	 * come back, so none is kept open without need */
 	if (snapshot->leased)
-		locks_drop_lease(snapshot->store->locks, snapshot->row.id);
+		pack_cache_trim(snapshot->store,
+				!locks_drop_lease(snapshot->store->locks, snapshot->row.id));
 	free(snapshot);
 }
 

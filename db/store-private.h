@@ -9,6 +9,7 @@
 
 struct locks;
 struct map_cache;
+struct pack_cache;
 struct row_cache;
 
 enum store_access {
@@ -23,9 +24,10 @@ struct store {
 	char *index_path; /* owned; PATH/index.db */
 	enum store_access access;
 	uint8_t uuid[STORE_UUID_BYTES];
-	struct locks *locks;	     /* owned */
-	struct row_cache *row_cache; /* owned */
-	struct map_cache *map_cache; /* owned */
+	struct locks *locks;	       /* owned */
+	struct row_cache *row_cache;   /* owned */
+	struct map_cache *map_cache;   /* owned */
+	struct pack_cache *pack_cache; /* owned */
 };
 
 #endif

@@ -32,6 +32,7 @@
 #include "db/index.h"
 #include "db/lock.h"
 #include "db/map-cache.h"
+#include "db/pack-cache.h"
 #include "db/rows.h"
 #include "db/schema.h"
 #include "db/sql.h"
@@ -267,6 +268,8 @@ int store_open(const char *path, struct store **ret_store)
 	if (r == 0)
 		r = map_cache_new(&store->map_cache);
 	if (r == 0)
+		r = pack_cache_new(&store->pack_cache);
+	if (r == 0)
 		r = prove(store);
 	if (r < 0)
 		return r;
@@ -278,6 +281,7 @@ void store_close(struct store *store)
 {
 	if (!store)
 		return;
+	pack_cache_free(store->pack_cache);
 	map_cache_free(store->map_cache);
 	row_cache_free(store->row_cache);
 	locks_close(store->locks);
