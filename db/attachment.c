@@ -15,6 +15,8 @@
 #include "db/sql.h"
 #include "db/transaction.h"
 
+#define PIECE_BYTES (1 << 20)
+
 int attachment_read(struct index *index, uint64_t id, const char *name, void **ret_data,
 		    size_t *ret_len)
 {
@@ -56,24 +58,70 @@ int attachment_check_size(const char *name, size_t len)
 	return 0;
 }
 
-int attachment_put(struct index *index, uint64_t id, const char *name, const void *data, size_t len)
+/* Room for the bytes, which come after: bound as a value they would be copied. */
+static int insert_room(struct index *index, uint64_t id, const char *name, uint64_t hash,
+		       size_t len)
 {
 	static const char sql[] = "INSERT INTO attachment (snapshot, name, hash, data) "
 				  "VALUES (?1, ?2, ?3, ?4) ON CONFLICT (snapshot, name) "
 				  "DO UPDATE SET hash = excluded.hash, data = excluded.data";
 	AUTO_RESET sqlite3_stmt *insert = NULL;
-	int r = attachment_check_size(name, len);
+	int r = sql_get(index, sql, &insert);
 
-	if (r == 0)
-		r = sql_get(index, sql, &insert);
 	if (r < 0)
 		return r;
 	sql_bind(insert, 1, id);
 	sqlite3_bind_text(insert, 2, name, -1, SQLITE_STATIC);
-	sql_bind(insert, 3, XXH3_64bits(data, len));
-	/* a NULL pointer would bind NULL, not the empty blob */
-	sqlite3_bind_blob64(insert, 4, len ? data : "", len, SQLITE_STATIC);
+	sql_bind(insert, 3, hash);
+	sqlite3_bind_zeroblob64(insert, 4, len);
 	return sql_run(index, insert);
+}
+
+static int rowid_find(struct index *index, uint64_t id, const char *name, int64_t *ret)
+{
+	AUTO_RESET sqlite3_stmt *query = NULL;
+	int r = sql_get(index, "SELECT id FROM attachment WHERE snapshot = ?1 AND name = ?2",
+			&query);
+
+	if (r < 0)
+		return r;
+	sql_bind(query, 1, id);
+	sqlite3_bind_text(query, 2, name, -1, SQLITE_STATIC);
+	r = sql_step(index, query);
+	if (r > 0)
+		*ret = sqlite3_column_int64(query, 0);
+	return r < 0   ? r
+	       : r > 0 ? 0
+		       : fail_with(-EBADMSG, "the %s just written is not there", name);
+}
+
+static int write_bytes(struct index *index, int64_t rowid, const char *data, size_t len)
+{
+	sqlite3 *db = index_db(index);
+	sqlite3_blob *blob = NULL;
+	int code = sqlite3_blob_open(db, "main", "attachment", "data", rowid, 1, &blob);
+
+	for (size_t at = 0; code == SQLITE_OK && at < len; at += PIECE_BYTES) {
+		size_t n = MIN(len - at, (size_t)PIECE_BYTES);
+
+		code = sqlite3_blob_write(blob, data + at, (int)n, (int)at);
+	}
+	if (code != SQLITE_OK)
+		code = sql_error(db, code, "writing an attachment");
+	sqlite3_blob_close(blob);
+	return code;
+}
+
+int attachment_put(struct index *index, uint64_t id, const char *name, const void *data, size_t len)
+{
+	int64_t rowid = 0;
+	int r = attachment_check_size(name, len);
+
+	if (r == 0)
+		r = insert_room(index, id, name, XXH3_64bits(data, len), len);
+	if (r == 0)
+		r = rowid_find(index, id, name, &rowid);
+	return r < 0 ? r : write_bytes(index, rowid, data, len);
 }
 
 int attachment_write(struct index *index, uint64_t id, const char *name, const void *data,

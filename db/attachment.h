@@ -19,7 +19,8 @@
 int attachment_read(struct index *index, uint64_t id, const char *name, void **ret_data,
 		    size_t *ret_len) MUST_CHECK;
 
-/* Replaces an attachment as a whole and durably. -EFBIG beyond ATTACHMENT_BYTES_MAX,
+/* Replaces an attachment as a whole and durably; the writer lock is held as long as
+ * writing it takes. -EFBIG beyond ATTACHMENT_BYTES_MAX,
  * -ENOENT where the snapshot is gone. */
 int attachment_write(struct index *index, uint64_t id, const char *name, const void *data,
 		     size_t len) MUST_CHECK;

@@ -16,7 +16,7 @@
 #include "base/attributes.h"
 #include "base/cleanup.h"
 
-#define WINDOW_PAGES 512 /* 2 MiB */
+#define WINDOW_PAGES 256 /* 1 MiB */
 
 struct image;
 

@@ -36,7 +36,7 @@
 #include "db/window.h"
 
 #define WORKERS_MAX 8
-#define WINDOWS_MAX (2 * WORKERS_MAX)
+#define WINDOWS_MAX (WORKERS_MAX + 2)
 
 struct import {
 	struct store *store; /* borrowed */
@@ -199,7 +199,7 @@ static int workers_start(struct import *import)
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
 	import->nworkers = (size_t)MAX(1L, MIN(cores, (long)WORKERS_MAX));
-	import->nwindows = 2 * import->nworkers;
+	import->nwindows = import->nworkers + 2;
 	for (size_t i = 0; i < import->nwindows; i++) {
 		import->windows[i] = malloc(sizeof(struct window));
 		if (!import->windows[i])

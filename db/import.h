@@ -2,7 +2,7 @@
 /*
  * Import: an image becomes a sealed snapshot.
  *
- * Uses all cores and at most 128 MiB for any image. The snapshot is visible
+ * Uses all cores and at most 128 MiB for any image, the machine state included. The snapshot is visible
  * complete or not at all; a failed import gives its space back, and what a
  * killed one left is swept by the next writer.
  */

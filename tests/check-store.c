@@ -243,7 +243,7 @@ START_TEST(a_page_that_goes_before_it_is_shared_is_stored)
 	CK_OK(catalog_remove(fixture_index, "a", false));
 	ck_assert_uint_eq(number("SELECT count(*) FROM page"), 0);
 	CK_OK(sql_do(fixture_index, "INSERT INTO snapshot (id, name, size, page_size, state, "
-				    "created_ns) VALUES (99, 'b', 2097152, 4096, 0, 0)"));
+				    "created_ns) VALUES (99, 'b', 1048576, 4096, 0, 0)"));
 	CK_OK(appender_new(fixture_index, 99, &appender));
 	CK_OK(appender_add(appender, window));
 	CK_OK(appender_finish(appender, &totals));
