@@ -99,6 +99,14 @@ int io_sync_parent(const char *path)
 	return io_sync_dir(dir);
 }
 
+void io_own_like(int fd, const char *path)
+{
+	struct stat st;
+
+	if (geteuid() == 0 && stat(path, &st) == 0)
+		(void)!fchown(fd, st.st_uid, st.st_gid);
+}
+
 int io_replace_file(const char *path, const void *buf, size_t len, unsigned int mode)
 {
 	char tmp[PATH_MAX];
@@ -110,6 +118,7 @@ int io_replace_file(const char *path, const void *buf, size_t len, unsigned int 
 	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
 	if (fd < 0)
 		return -errno;
+	io_own_like(fd, path);
 	r = io_write_full(fd, buf, len);
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;

@@ -28,8 +28,12 @@ int io_sync_dir(const char *path) MUST_CHECK;
 /* Makes the entry of path itself durable: syncs the directory it is in. */
 int io_sync_parent(const char *path) MUST_CHECK;
 
+/* Gives the file fd the owner of path, where root makes files for another: else they
+ * would be out of the owner's reach. Best effort. */
+void io_own_like(int fd, const char *path);
+
 /* Replaces the file path as a whole and durably: it has the old bytes or the
- * new ones, also after a power cut. Uses "<path>.tmp" in between; who calls
+ * new ones, also after a power cut. It keeps its owner. Uses "<path>.tmp" in between; who calls
  * sees to it that two do not do so at once. -errno of open(2), write(2),
  * fsync(2) or rename(2): then the old file is untouched, or, where only the
  * last sync failed, the new one may not be durable. */

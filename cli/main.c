@@ -90,9 +90,8 @@ int cli_open(const struct cli *cli, struct store **ret_store, struct index **ret
 	if (r < 0)
 		return r;
 	snprintf(holder, sizeof(holder), "pagoda %s", cli->operation);
-	r = store_set_holder(store, holder);
-	if (r == 0)
-		r = index_open(store, ret_index);
+	store_set_holder(store, holder);
+	r = index_open(store, ret_index);
 	if (r < 0) {
 		store_close(store);
 		return r;

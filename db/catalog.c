@@ -229,6 +229,8 @@ int catalog_rename(struct index *index, const char *from, const char *to)
 		r = transaction_begin(index, TRANSACTION_CATALOG, &open);
 	if (r == 0)
 		r = catalog_find(index, from, &row);
+	if (r == 0 && strcmp(from, to) == 0)
+		r = fail_with(-EINVAL, "it has that name already");
 	if (r == 0)
 		r = catalog_check_free(index, to);
 	if (r == 0)

@@ -395,6 +395,19 @@ static int check_snapshots(struct check *check)
 	return r == -ENOENT ? 0 : r;
 }
 
+static int check_pack_rows(struct check *check)
+{
+	static const char sql[] =
+		"SELECT DISTINCT pack FROM page EXCEPT SELECT id FROM pack LIMIT 20";
+	AUTO_RESET sqlite3_stmt *query = NULL;
+	int r = sql_get(check->index, sql, &query);
+
+	while (r >= 0 && (r = sql_step(check->index, query)) > 0)
+		found(check, "", "index.db: pack %" PRIu64 " has pages, but no row",
+		      sql_column(query, 0));
+	return found_error(check, "", r);
+}
+
 static int count_packs(struct check *check)
 {
 	int64_t packs;
@@ -418,7 +431,7 @@ static void set_total(struct check *check)
 int check_store(struct index *index, const struct check_request *request, struct check_report *ret)
 {
 	static int (*const proofs[])(struct check *) = {
-		check_sqlite, check_generation, check_sequences,
+		check_sqlite, check_generation, check_sequences, check_pack_rows,
 		count_packs,  check_rows,	check_snapshots,
 	};
 	struct check check = {.index = index, .request = request};

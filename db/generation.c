@@ -68,7 +68,7 @@ int generation_read(const char *store_path, uint8_t ret_uuid[STORE_UUID_BYTES],
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "%s/generation", store_path);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* it may be a FIFO */
 	if (fd < 0)
 		return fail_with(errno == ENOENT ? -EBADMSG : -errno, "%s: %s", path,
 				 strerror(errno));

@@ -18,11 +18,12 @@
 #include "db/store.h"
 
 struct image {
-	int fd;		  /* borrowed */
-	const char *name; /* borrowed */
-	bool is_file;	  /* has a size, and can be read anywhere */
-	bool has_holes;	  /* SEEK_DATA works */
-	uint64_t size;	  /* of a file */
+	int fd;		       /* borrowed */
+	const char *name;      /* borrowed */
+	bool is_file;	       /* has a size, and can be read anywhere */
+	bool has_holes;	       /* SEEK_DATA works */
+	uint64_t size;	       /* of a file */
+	struct timespec mtime; /* of a file */
 	pthread_mutex_t mutex;
 	uint64_t at;	   /* pgno of the next window; protected by mutex */
 	uint64_t sequence; /* of the next window; protected by mutex */
@@ -50,6 +51,7 @@ static int check_size(const struct image *image, uint64_t size)
 static int size_find(struct image *image, const struct stat *st)
 {
 	image->size = (uint64_t)st->st_size;
+	image->mtime = st->st_mtim;
 	image->is_file = S_ISREG(st->st_mode);
 	if (S_ISBLK(st->st_mode)) {
 		if (ioctl(image->fd, BLKGETSIZE64, &image->size) < 0)
@@ -212,10 +214,11 @@ int image_check_unchanged(const struct image *image)
 
 	if (!image->is_file || fstat(image->fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return 0;
-	if ((uint64_t)st.st_size != image->size)
+	/* its pages would be of two moments */
+	if ((uint64_t)st.st_size != image->size || st.st_mtim.tv_sec != image->mtime.tv_sec ||
+	    st.st_mtim.tv_nsec != image->mtime.tv_nsec)
 		return fail_with(-ECANCELED,
-				 "%s changed its size while it was read: "
-				 "stop its writer first",
+				 "%s was written to while it was read: stop its writer first",
 				 image->name);
 	return 0;
 }

@@ -45,7 +45,7 @@ int image_next(struct image *image, struct image_window *ret, void *plain) MUST_
  * the file has become shorter. */
 int image_read(struct image *image, const struct image_window *window, void *plain) MUST_CHECK;
 
-/* Proves at the end that the file still has the size it had: -ECANCELED. */
+/* Proves at the end that nobody wrote to the file: -ECANCELED. */
 int image_check_unchanged(const struct image *image) MUST_CHECK;
 
 #endif

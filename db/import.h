@@ -2,9 +2,9 @@
 /*
  * Import: an image becomes a sealed snapshot.
  *
- * Uses all cores and at most 128 MiB for any image, the machine state included. The snapshot is visible
- * complete or not at all; a failed import gives its space back, and what a
- * killed one left is swept by the next writer.
+ * Uses all cores and at most 128 MiB for any image, the machine state included. The snapshot is
+ * visible complete or not at all; a failed import gives its space back, and what a killed one left
+ * is swept by the next writer.
  */
 #ifndef PAGODA_DB_IMPORT_H
 #define PAGODA_DB_IMPORT_H
@@ -25,8 +25,8 @@ struct import_request {
 
 /* -EINVAL if the name is not one, or the size is 0 or no multiple of 4096; -EEXIST
  * if the name is taken, -EBUSY if it is being imported by another; -EFBIG for an
- * image beyond IMAGE_BYTES_MAX and an oversized vmstate; -ECANCELED if the image changed its size
- * meanwhile. */
+ * image beyond IMAGE_BYTES_MAX and an oversized vmstate; -ECANCELED if the image was
+ * written to meanwhile. */
 int import_image(struct store *store, const struct import_request *request,
 		 struct snapshot_row *ret_row) MUST_CHECK;
 

@@ -30,6 +30,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/io.h"
+#include "base/log.h"
 
 #define BYTE_ALIVE 0
 #define BYTE_WRITER 1
@@ -128,10 +129,10 @@ static int holder_try(struct locks *locks, int number)
 		     (long)getpid(), number) < 0)
 		return fail_with(-ENOMEM, "out of memory");
 	owned = path;
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
-		return fail_with(errno == ENOENT ? -EBADMSG : -errno, "%s: %s", path,
-				 strerror(errno));
+		return fail_with(-errno, "%s: %s", path, strerror(errno));
+	io_own_like(fd, locks->dir);
 	r = byte_lock(fd, F_WRLCK, BYTE_ALIVE);
 	if (r < 0)
 		return r;
@@ -164,14 +165,27 @@ static void holders_sweep(const struct locks *locks)
 		closedir(dir);
 }
 
-static int holder_open(struct locks *locks)
+/* A name is for messages only: on a full disk the process goes on without. */
+static void holder_open(struct locks *locks)
 {
+	char path[PATH_MAX];
 	int r = -EAGAIN;
 
+	snprintf(path, sizeof(path), "%s/holders", locks->dir);
+	/* it is empty at rest, and copies of a store may lack it */
+	if (mkdir(path, 0700) == 0) {
+		AUTO_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (fd >= 0)
+			io_own_like(fd, locks->dir);
+	}
 	holders_sweep(locks);
 	for (int number = 0; r == -EAGAIN && number < HOLDER_TRIES; number++)
 		r = holder_try(locks, number);
-	return r;
+	if (r == 0)
+		r = holder_write(locks, program_invocation_short_name);
+	if (r < 0)
+		log_debug("this process will be busy without a name: %s", fail_text(r));
 }
 
 int locks_open(const char *dir, bool writable, struct locks **ret)
@@ -179,7 +193,6 @@ int locks_open(const char *dir, bool writable, struct locks **ret)
 	AUTO(locks_close_at) struct locks *locks = calloc(1, sizeof(*locks));
 	AUTO_FREE char *path = NULL;
 	pthread_condattr_t attr;
-	int r;
 
 	if (!locks || asprintf(&path, "%s/lock", dir) < 0)
 		return fail_with(-ENOMEM, "out of memory");
@@ -193,17 +206,13 @@ int locks_open(const char *dir, bool writable, struct locks **ret)
 	locks->dir = strdup(dir);
 	if (!locks->dir)
 		return fail_with(-ENOMEM, "out of memory");
-	locks->fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW);
+	locks->fd =
+		open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (locks->fd < 0)
 		return fail_with(errno == ENOENT ? -EBADMSG : -errno, "%s: %s", path,
 				 strerror(errno));
-	if (writable) {
-		r = holder_open(locks);
-		if (r == 0)
-			r = holder_write(locks, program_invocation_short_name);
-		if (r < 0)
-			return r;
-	}
+	if (writable)
+		holder_open(locks);
 	*ret = TAKE_PTR(locks);
 	return 0;
 }
@@ -227,9 +236,10 @@ void locks_close(struct locks *locks)
 	free(locks);
 }
 
-int locks_set_command(struct locks *locks, const char *command)
+void locks_set_command(struct locks *locks, const char *command)
 {
-	return locks->holder_fd >= 0 ? holder_write(locks, command) : 0;
+	if (locks->holder_fd >= 0)
+		(void)!holder_write(locks, command);
 }
 
 /* Fills text with "COMMAND (pid N)" if that holder file's process lives and holds

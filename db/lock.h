@@ -32,7 +32,7 @@ void locks_close(struct locks *locks);
 DEFINE_AUTO(struct locks *, locks_close)
 
 /* What this process calls itself to others. */
-int locks_set_command(struct locks *locks, const char *command) MUST_CHECK;
+void locks_set_command(struct locks *locks, const char *command);
 
 /* Waits for the writer lock; -EBUSY names the holder. -EROFS where not writable. */
 int locks_take_writer(struct locks *locks) MUST_CHECK;

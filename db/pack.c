@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fail.h"
@@ -60,14 +61,17 @@ int pack_open(const struct store *store, uint32_t number, int *ret_fd)
 {
 	struct pack_header wanted = header_make(store, number);
 	struct pack_header found;
+	struct stat st;
 	char path[PATH_MAX];
 	AUTO_CLOSE int fd = -1;
 	ssize_t n;
 
 	pack_path(store, number, path);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* it may be a FIFO */
 	if (fd < 0)
 		return fail_with(-errno, "pack %" PRIu32 ": %s", number, strerror(errno));
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return fail_with(-EBADMSG, "pack %" PRIu32 " is not a file", number);
 	n = io_pread_full(fd, &found, sizeof(found), 0);
 	if (n < 0)
 		return fail_with((int)n, "pack %" PRIu32 ": %s", number, strerror((int)-n));
@@ -101,14 +105,11 @@ int pack_writer_open(const struct store *store, uint32_t number, struct pack_wri
 	writer->written = writer->synced = writer->used = 0;
 	pack_path(store, number, path);
 	snprintf(packs, sizeof(packs), "%.*s", (int)(strrchr(path, '/') - path), path);
-	/* A file of that number that the index does not know: the transaction that made
-	 * it was lost with the power. Nothing can refer to it. */
-	if (unlink(path) < 0 && errno != ENOENT)
-		return fail_with(-errno, "removing %s: %s", path, strerror(errno));
 	writer->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (writer->fd < 0) /* ENOENT: the directory packs is missing */
 		return fail_with(errno == ENOENT ? -EBADMSG : -errno, "making pack %" PRIu32 ": %s",
 				 number, strerror(errno));
+	io_own_like(writer->fd, store->path);
 	r = lock_whole(writer->fd);
 	if (r == 0)
 		r = io_sync_dir(packs);

@@ -37,7 +37,7 @@ int pack_open(const struct store *store, uint32_t number, int *ret_fd) MUST_CHEC
 
 struct pack_writer;
 
-/* Makes the pack of that number, which is not used; its name is durable. */
+/* Makes the pack of that number; its name is durable. -EEXIST where a file has it. */
 int pack_writer_open(const struct store *store, uint32_t number,
 		     struct pack_writer **ret) MUST_CHECK;
 /* Lets the lock go; what was not flushed is lost. */

@@ -77,6 +77,21 @@ static int check_unused(const char *path)
 	return r;
 }
 
+/* What an init that was cut off leaves has no packs; those of a store that lost its
+ * index are not to be mixed with new ones. */
+static int check_no_packs(const char *path)
+{
+	char packs[PATH_MAX];
+
+	snprintf(packs, sizeof(packs), "%s/packs", path);
+	if (rmdir(packs) < 0 && errno != ENOENT)
+		return fail_with(-ENOTEMPTY,
+				 "%s holds packs of a store that has lost its index.db: put that "
+				 "back, or remove what is left",
+				 path);
+	return 0;
+}
+
 static int make_dir(const char *path)
 {
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
@@ -89,6 +104,7 @@ static int lock_init(const char *path, int *ret_fd)
 {
 	char lock_path[PATH_MAX];
 	AUTO_CLOSE int fd = -1;
+	int r;
 
 	snprintf(lock_path, sizeof(lock_path), "%s/lock", path);
 	fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -98,7 +114,8 @@ static int lock_init(const char *path, int *ret_fd)
 		return fail_with(errno == EWOULDBLOCK ? -EBUSY : -errno,
 				 "%s is being made by another process", path);
 	*ret_fd = TAKE_FD(fd);
-	return check_unused(path); /* again: another init may just have ended */
+	r = check_unused(path); /* again: another init may just have ended */
+	return r < 0 ? r : check_no_packs(path);
 }
 
 /* All but index.db, and the name of the new index in new_index. */
@@ -168,6 +185,25 @@ static int paths_set(struct store *store, const char *path)
 	return 0;
 }
 
+static bool is_there(const char *dir, const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return access(path, F_OK) == 0;
+}
+
+/* A directory without index.db: was there a store? */
+static int no_index(const char *path)
+{
+	if (is_there(path, "generation") && is_there(path, "packs"))
+		return fail_with(-EBADMSG,
+				 "%s/index.db is missing: put it back from a copy (with its -wal), "
+				 "or remove what is left of the store",
+				 path);
+	return fail_with(-ENOENT, "no store at %s: make one with 'pagoda init'", path);
+}
+
 /* Size of a file beside index.db; -1 where it is not there. */
 static int64_t beside_size(const struct store *store, const char *suffix)
 {
@@ -192,8 +228,7 @@ static int access_find(struct store *store)
 	if (error && error != ENOENT && error != ENOTDIR)
 		return fail_with(-error, "%s: %s", store->index_path, strerror(error));
 	if (error || !S_ISREG(st.st_mode))
-		return fail_with(-ENOENT, "no store at %s: make one with 'pagoda init'",
-				 store->path);
+		return no_index(store->path);
 	if (statvfs(store->path, &fs) < 0)
 		return fail_with(-errno, "%s: %s", store->path, strerror(errno));
 	if (!(fs.f_flag & ST_RDONLY) && faccessat(AT_FDCWD, store->path, W_OK, AT_EACCESS) == 0 &&
@@ -305,7 +340,7 @@ bool store_is_writable(const struct store *store)
 	return store->access == STORE_WRITABLE;
 }
 
-int store_set_holder(struct store *store, const char *command)
+void store_set_holder(struct store *store, const char *command)
 {
-	return locks_set_command(store->locks, command);
+	locks_set_command(store->locks, command);
 }

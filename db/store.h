@@ -53,6 +53,6 @@ bool store_is_writable(const struct store *store);
 
 /* Tells others what this process is, for their "busy" messages; command is
  * copied: "pagodafs on /mnt". */
-int store_set_holder(struct store *store, const char *command) MUST_CHECK;
+void store_set_holder(struct store *store, const char *command);
 
 #endif

@@ -192,9 +192,8 @@ static int run_view(const struct request *request, struct store *store, struct m
 	int r;
 
 	snprintf(holder, sizeof(holder), "pagodafs on %s", mount->point);
-	r = store_set_holder(store, holder);
-	if (r == 0)
-		r = threads_open(store, &threads);
+	store_set_holder(store, holder);
+	r = threads_open(store, &threads);
 	if (r < 0)
 		return store_failed(request, r);
 	signals = block_signals();

@@ -374,8 +374,8 @@ START_TEST(what_a_killed_import_left_is_swept)
 }
 END_TEST
 
-/* Its row was lost with the power, and the next import gets the same number. */
-START_TEST(a_pack_that_the_index_does_not_know_is_replaced)
+/* Its row was lost with the power, and the next import would get the same number. */
+START_TEST(a_file_in_the_way_of_a_pack_stays)
 {
 	char *image = fixture_image(NPAGES, 21);
 	char path[128];
@@ -389,6 +389,10 @@ START_TEST(a_pack_that_the_index_does_not_know_is_replaced)
 	fclose(file);
 	fixture_import("a", image, NPAGES);
 	CK_OK(fixture_compare("a", image, NPAGES));
+	ck_assert(pack_exists(2));
+	file = fopen(path, "r");
+	ck_assert_int_eq(fgetc(file), 'l');
+	fclose(file);
 	munmap(image, NPAGES * PAGE_BYTES);
 	fixture_teardown();
 }
@@ -468,5 +472,5 @@ UNIT_MAIN("store", an_image_reads_back_at_any_offset, how_an_image_is_read_makes
 	  equal_pages_are_stored_once, sizes_that_are_no_image_are_refused,
 	  removing_gives_back_what_nobody_shares, a_page_that_goes_before_it_is_shared_is_stored,
 	  imports_at_once_do_not_mix, what_a_killed_import_left_is_swept,
-	  a_pack_that_the_index_does_not_know_is_replaced, a_pack_that_is_needed_is_never_dropped,
+	  a_file_in_the_way_of_a_pack_stays, a_pack_that_is_needed_is_never_dropped,
 	  check_finds_nothing_while_snapshots_come_and_go, a_step_knows_how_long_the_log_is)

@@ -170,6 +170,7 @@ SCRIPT_TESTS += \
 	tests/test-cli-busy.sh \
 	tests/test-cli-damage.sh \
 	tests/test-cli-guests.sh \
+	tests/test-cli-hardship.sh \
 	tests/test-cli-kill.sh \
 	tests/test-cli-output.sh \
 	tests/test-cli-readonly.sh \
