@@ -241,6 +241,9 @@ static int run(struct cli *cli, int argc, char **argv)
 		if (r < 0)
 			return r;
 	}
+	/* -s "$UNSET" must not fall upon the store of the system */
+	if (cli->store && !cli->store[0])
+		return cli_usage(cli, "--store wants a directory, not an empty name");
 	if (cli->quiet && cli->verbose)
 		return cli_usage(cli, "--quiet and --verbose do not go together");
 	if (cli->version)
@@ -313,7 +316,8 @@ int main(int argc, char **argv)
 		tell(&cli, code, r);
 	r = output_finish();
 	if (r < 0) {
-		log_error("%s", fail_text(r));
+		log_error("%s%s%s", cli.operation, code ? ": " : ": it is done, but ",
+			  fail_text(r));
 		code = code ? code : (int)exit_code(r);
 	}
 	return code;

@@ -75,11 +75,16 @@ run_apart() {
 			mount --bind bin /usr/local/bin || exit 99
 		HOME=$PWD
 		export HOME
+		views() {
+			sed -n "s/^[0-9]* [0-9]* [^ ]* [^ ]* \([^ ]*\) .* - fuse\.pagodafs .*/\1/p" \
+				/proc/self/mountinfo | sort
+		}
+		# those of others are in this namespace too
+		views >before
 		sh -x "$0"
 		status=$?
-		# whatever is still mounted would outlive us
-		sed -n "s/^[0-9]* [0-9]* [^ ]* [^ ]* \([^ ]*\) .* - fuse\.pagodafs .*/\1/p" \
-			/proc/self/mountinfo | while read -r dir; do pagoda umount "$dir"; done
+		# whatever of ours is still mounted would outlive us
+		views | comm -13 before - | while read -r dir; do pagoda umount "$dir"; done
 		exit $status' "$1" "$top_builddir"
 }
 
