@@ -196,6 +196,19 @@ START_TEST(removed_pages_are_zero)
 }
 END_TEST
 
+/* Called before the source is read (the linker puts this in between). */
+static void (*before_read)(void);
+
+int __real_source_read(const struct source *source, uint64_t off, uint64_t len, void *buf);
+int __wrap_source_read(const struct source *source, uint64_t off, uint64_t len, void *buf);
+
+int __wrap_source_read(const struct source *source, uint64_t off, uint64_t len, void *buf)
+{
+	if (before_read)
+		before_read();
+	return __real_source_read(source, off, len, buf);
+}
+
 /* A fault and the removal of its page in one read. */
 static uint64_t fault_and_remove(bool starved)
 {
@@ -219,6 +232,9 @@ static uint64_t fault_and_remove(bool starved)
 	ends_with_the_machine();
 	waitpid(f.machine, NULL, 0);
 	deferred = f.shared->counters.deferred_pages;
+	/* nothing of the removed page was ever looked for in the image */
+	if (deferred == 0)
+		ck_assert_uint_eq(f.shared->counters.bytes, P);
 	stale();
 	return deferred;
 }
@@ -250,8 +266,38 @@ START_TEST(faults_are_kept_while_a_removal_is_under_way)
 }
 END_TEST
 
+static struct remover late_remover;
+
+static void remove_before_read(void)
+{
+	before_read = NULL;
+	remove_start(&late_remover, page(5), false);
+	remove_wait(&late_remover);
+}
+
+/* The removal comes when the run is planned and being read: the copy is put off, and
+ * what the page is has to be looked up again. */
+START_TEST(what_is_kept_is_planned_again)
+{
+	struct toucher t;
+
+	if (!fresh())
+		return;
+	before_read = remove_before_read;
+	start();
+	touch(&t, page(5));
+	touched(&t, 0);
+	join(late_remover.thread);
+	ends_with_the_machine();
+	ck_assert_uint_eq(f.shared->counters.deferred_pages, 1);
+	ck_assert_uint_eq(f.shared->counters.bytes, P);
+	ck_assert_uint_eq(f.shared->counters.data_pages, 0);
+}
+END_TEST
+
 UNIT_MAIN("session", serves_every_page, serves_what_came_together_in_runs,
 	  serves_a_page_once_for_two, wakes_who_waits_for_a_present_page,
 	  goes_on_after_a_partial_copy, serves_a_run_over_two_mappings,
 	  leaves_out_what_was_unmapped, removed_pages_are_zero,
-	  removals_come_before_faults_of_a_batch, faults_are_kept_while_a_removal_is_under_way)
+	  removals_come_before_faults_of_a_batch, faults_are_kept_while_a_removal_is_under_way,
+	  what_is_kept_is_planned_again)

@@ -100,6 +100,7 @@ UNIT_TESTS += tests/check-session
 tests_check_session_SOURCES = tests/check-session.c tests/unit.h \
 	tests/session-fixture.c tests/session-fixture.h
 tests_check_session_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_session_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=source_read
 tests_check_session_LDADD = $(handler_test_libs)
 UNIT_TESTS += tests/check-session-ends
 tests_check_session_ends_SOURCES = tests/check-session-ends.c tests/unit.h \

@@ -8,7 +8,12 @@ requires_root
 
 pool=/proc/sys/vm/nr_hugepages
 before=$(cat $pool)
-trap 'echo $before >$pool; cleanup' EXIT
+pool_restore() { # keeps the exit code for cleanup
+	set -- $?
+	echo "$before" >$pool
+	return "$1"
+}
+trap 'pool_restore; cleanup' EXIT
 echo $((before + 16)) >$pool 2>/dev/null
 [ "$(cat $pool)" -ge $((before + 16)) ] || skip "needs 16 huge pages"
 
