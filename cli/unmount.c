@@ -11,12 +11,14 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/pidfd.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,6 +37,7 @@
 #define BUSY_WAIT_NS (2 * NS_PER_SEC)
 #define BUSY_STEP_NS (20 * NS_PER_MS)
 #define END_WAIT_MS 60000
+#define ANSWER_WAIT_MS 5000
 
 /* The absolute path of dir without symlinks. A dead mount answers nothing about
  * itself, so where dir cannot be resolved its parent is. */
@@ -118,13 +121,13 @@ static int open_daemon(const char *path)
 	return TAKE_FD(fd);
 }
 
-/* An ordinary user unmounts through the set-user-id helper of FUSE, which says
- * no other code than "failed": -EBUSY is by far its most common reason. */
+/* An ordinary user unmounts through the set-user-id helper of FUSE, which tells its
+ * reason in words only. */
 static int unmount_once(const char *path, int flags)
 {
-	char *const argv[] = {"fusermount3", "-u",	   flags & MNT_DETACH ? "-z" : "-q",
-			      "--",	     (char *)path, NULL};
-	char said[128];
+	char *const argv[] = {"fusermount3", flags & MNT_DETACH ? "-uz" : "-u", "--", (char *)path,
+			      NULL};
+	char said[256] = "";
 	int code;
 
 	if (umount2(path, flags | UMOUNT_NOFOLLOW) == 0)
@@ -132,7 +135,9 @@ static int unmount_once(const char *path, int flags)
 	if (errno != EPERM || geteuid() == 0)
 		return -errno;
 	code = program_run("fusermount3", argv, said, sizeof(said));
-	return code > 0 ? -EBUSY : code;
+	if (code <= 0)
+		return code;
+	return strstr(said, "busy") ? -EBUSY : -EPERM;
 }
 
 static int unmount_wait(const char *path)
@@ -173,12 +178,42 @@ static int unmount_dead(const char *path)
 	return r < 0 ? fail_with(r, "its daemon is dead, and unmounting: %s", strerror(-r)) : 0;
 }
 
+/* A stopped daemon answers nothing, and who asks it hangs with it: so a child asks
+ * first. One that hangs is left to itself: it may not even end when it is killed. */
+static int check_answers(const char *dir)
+{
+	struct pollfd ended = {.fd = -1, .events = POLLIN};
+	AUTO_CLOSE int fd = -1;
+	pid_t child = fork();
+	char text[32];
+
+	if (child < 0)
+		return fail_with(-errno, "cannot fork: %s", strerror(errno));
+	if (child == 0) {
+		(void)!getxattr(dir, XATTR_PID, text, sizeof(text));
+		_exit(0);
+	}
+	fd = ended.fd = pidfd_open(child, 0);
+	if (fd >= 0 && poll(&ended, 1, ANSWER_WAIT_MS) == 0) {
+		kill(child, SIGKILL);
+		return fail_with(
+			-EBUSY,
+			"its daemon has not answered for %d s: let it go on, or detach the "
+			"view with 'umount -l'",
+			ANSWER_WAIT_MS / 1000);
+	}
+	waitpid(child, NULL, 0);
+	return 0;
+}
+
 int unmount_view(const char *dir)
 {
 	AUTO_CLOSE int daemon_fd = -1;
 	char path[PATH_MAX];
-	int r = resolve(dir, path);
+	int r = check_answers(dir);
 
+	if (r == 0)
+		r = resolve(dir, path);
 	if (r == 0)
 		r = check_is_view(path);
 	if (r < 0)

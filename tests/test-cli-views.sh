@@ -126,3 +126,14 @@ expect_text "in use by pagodafs" err
 exec 5<&-
 pagoda rm -q image || fail "rm after close"
 pagoda umount view || fail umount
+
+say "a view whose daemon is stopped is no reason to hang"
+pagoda -s store mount view || fail "mount"
+daemon=$("$top_builddir/tests/view-probe" pid view) || fail "no pid"
+started "$daemon"
+kill -STOP "$daemon"
+expect 5 timeout 30 "$top_builddir/pagoda" umount view 2>err
+kill -CONT "$daemon"
+expect_text 'has not answered' err
+expect 0 pagoda umount view
+ended "$daemon"
