@@ -52,7 +52,10 @@ tests_check_view_SOURCES = tests/check-view.c tests/unit.h
 tests_check_view_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_view_LDADD = libfusefs.a $(DB_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += tests/view-probe
-tests_view_probe_SOURCES = tests/view-probe.c
+tests_view_probe_SOURCES = \
+	tests/view-probe.c tests/view-probe.h \
+	tests/view-probe-read.c \
+	tests/view-probe-write.c
 SCRIPT_TESTS += \
 	tests/test-view-churn.sh \
 	tests/test-view-damage.sh \
