@@ -3,7 +3,10 @@
  * How long the kernel may believe what it is told is in names.c.
  *
  * A fixed file opened for writing is direct_io on that handle: a shared map of
- * it would write into the pages that every other reader sees.
+ * it would write into the pages that every other reader sees. Those pages are
+ * kept all the same: without keep_cache the kernel would drop them at every open.
+ * (It still drops them when such a handle is mapped privately; there is no flag
+ * against that.)
  *
  * The kernel is never notified of anything: a notification from a request
  * handler can wait for that very request.
@@ -318,7 +321,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	fi->fh = (uintptr_t)file;
 	fi->direct_io = for_writing || !file_is_fixed(file);
-	fi->keep_cache = !fi->direct_io;
+	fi->keep_cache = file_is_fixed(file);
 	fi->noflush = !for_writing; /* its close stores nothing: one request less */
 	/* an interrupted open(2) never hears of this handle, nor sends a release */
 	if (fuse_reply_open(req, fi) == -ENOENT)

@@ -54,9 +54,11 @@ tests_check_view_LDADD = libfusefs.a $(DB_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += tests/view-probe
 tests_view_probe_SOURCES = \
 	tests/view-probe.c tests/view-probe.h \
+	tests/view-probe-cache.c \
 	tests/view-probe-read.c \
 	tests/view-probe-write.c
 SCRIPT_TESTS += \
+	tests/test-view-cache.sh \
 	tests/test-view-churn.sh \
 	tests/test-view-damage.sh \
 	tests/test-view-fstab.sh \

@@ -36,4 +36,7 @@ int probe_sealed(char **argv);
 int probe_refuse(char **argv);
 int probe_replace(char **argv);
 
+/* view-probe-cache.c */
+int probe_cached(char **argv);
+
 #endif
