@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-# For the tests of pagoda-handler; after functions.sh.
+# For the tests of pagoda-handler; after functions.sh. Nothing here waits for ever:
+# what does not come within $patience seconds fails the test.
+await=$top_builddir/tests/await
+patience=60
 
 # An image of that many MiB, random bytes with holes: make_image FILE MIB
 make_image() {
@@ -26,16 +29,24 @@ start_client() {
 }
 
 heard() {
-	read -r heard_ <&9 || {
+	heard_=$("$await" $patience line <&9) || {
 		cat client.err >&2
-		fail "the client ended before it said a word"
+		fail "the client did not say a word"
 	}
+}
+
+# It says that every byte was right, and ends: expect_right
+expect_right() {
+	heard
+	case $heard_ in *'all right'*) ;; *) fail "the client says: $heard_" ;; esac
+	expect_end 0 "$client_pid"
 }
 
 go_on() { echo >&8; }
 
 # The exit code of a process we started: expect_end 137 PID
 expect_end() {
+	"$await" $patience state "$2" ZX || fail "process $2 does not end"
 	wait "$2"
 	got_=$?
 	ended "$2"
@@ -45,32 +56,21 @@ expect_end() {
 # The workers of a handler, in one line.
 workers_of() { cat "/proc/$1/task/$1/children"; }
 
-# Returns when the handler has that many workers: expect_workers 2 PID
+# Returns when the handler has that many workers, or with N+ at least so many:
+# expect_workers 2 PID
 expect_workers() {
-	until [ "$(workers_of "$2" | wc -w)" -eq "$1" ]; do
-		kill -0 "$2" || fail "the handler has ended"
-		sleep 0.02
-	done
+	"$await" $patience children "$2" "$1" || fail "the handler has not $1 workers"
 }
 
 # The handler says so, within some seconds: expect_logged TEXT LOG
 expect_logged() {
-	tries_=0
-	until grep -qF -- "$1" "$2"; do
-		tries_=$((tries_ + 1))
-		[ $tries_ -lt 200 ] || expect_text "$1" "$2"
-		sleep 0.05
-	done
+	"$await" $patience text "$2" "$1" || fail "'$1' is not in $2"
 }
 
 # How many descriptors a handler has that has just started, and serves nobody; the
 # one it tells its readiness on may still be on its way out.
 fds_at_rest() {
-	while [ -e "/proc/$1/fd/3" ]; do :; done
-	count_fds "$1"
-}
-
-count_fds() {
+	"$await" $patience closed "$1" 3 || fail "descriptor 3 stays open"
 	set -- "/proc/$1/fd"/*
 	echo $#
 }
@@ -78,10 +78,5 @@ count_fds() {
 # The handler comes back to that many descriptors; it lets go of a machine a moment
 # after it has died: expect_fds 8 PID
 expect_fds() {
-	tries_=0
-	until [ "$(count_fds "$2")" -eq "$1" ]; do
-		tries_=$((tries_ + 1))
-		[ $tries_ -lt 200 ] || fail "$(count_fds "$2") descriptors, not $1"
-		sleep 0.05
-	done
+	"$await" $patience fds "$2" "$1" || fail "not $1 descriptors"
 }

@@ -79,6 +79,8 @@ tests_client_SOURCES = \
 	tests/client-memory.c tests/client-memory.h \
 	tests/client-oracle.c tests/client-oracle.h
 tests_client_LDADD = libbase.a
+check_PROGRAMS += tests/await
+tests_await_SOURCES = tests/await.c
 
 handler_test_libs = libhandler.a libbase.a $(JANSSON_LIBS) $(CHECK_LIBS)
 UNIT_TESTS += tests/check-bitmap

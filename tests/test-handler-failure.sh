@@ -33,7 +33,7 @@ start_client -i whole -s socket --wait --all
 truncate -s 2M image
 go_on
 expect_logged frozen log
-until grep -q '^State:.T' "/proc/$client_pid/status"; do sleep 0.05; done
+"$await" $patience state "$client_pid" T || fail "the machine is not stopped"
 kill -0 "$handler_pid" || fail "the handler did not wait"
 kill -KILL "$client_pid"
 expect_end 137 "$client_pid"
@@ -60,9 +60,7 @@ done
 expect_end 137 $victim
 expect_logged 'worker-died' log
 go_on
-heard
-case $heard_ in *'all right'*) ;; *) fail "bystander: $heard_" ;; esac
-expect_end 0 "$client_pid"
+expect_right
 
 # The keeper may die: workers serve on.
 start_client -i image -s socket --wait -n 5000 --all
@@ -70,9 +68,7 @@ expect_workers 1 "$handler_pid"
 kill -KILL "$handler_pid"
 expect_end 137 "$handler_pid"
 go_on
-heard
-case $heard_ in *'all right'*) ;; *) fail "without keeper: $heard_" ;; esac
-expect_end 0 "$client_pid"
+expect_right
 
 # ... and hold a machine that they cannot serve until it is dead.
 cut_image

@@ -30,7 +30,7 @@ while [ $i -lt "$machines" ]; do
 	pid=$!
 	started $pid
 	if [ $((i % 3)) -eq 0 ]; then
-		until workers_of "$handler_pid" | grep -q .; do :; done
+		expect_workers 1+ "$handler_pid"
 	else
 		spins=$((i * 7919 % 5000))
 		while [ $spins -gt 0 ]; do spins=$((spins - 1)); done
@@ -47,7 +47,7 @@ after=$(memory)
 [ "$after" -le $((before + 512)) ] || fail "memory grew from $before to $after KiB"
 
 kill -USR1 "$handler_pid"
-until [ -s stats.json ]; do sleep 0.05; done
+expect_logged '"machines"' stats.json
 requires_program python3
 kill -TERM "$handler_pid"
 expect_end 0 "$handler_pid"
@@ -66,8 +66,8 @@ END
 
 # Prometheus, by the clock
 start_handler socket image --stats=stats.prom 2>log
-until grep -q '^pagoda_handler_running 0$' stats.prom 2>/dev/null; do sleep 0.05; done
+expect_logged 'pagoda_handler_running 0' stats.prom
 "$client" -i image -s socket --all >/dev/null || fail "client"
-until grep -q '^pagoda_handler_ends_total{reason="machine-gone"} 1$' stats.prom; do sleep 0.05; done
+expect_logged 'pagoda_handler_ends_total{reason="machine-gone"} 1' stats.prom
 kill -TERM "$handler_pid"
 expect_end 0 "$handler_pid"

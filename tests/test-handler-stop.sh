@@ -19,20 +19,18 @@ expect_text stopped log
 start_handler socket image --on-stop=drain 2>log
 start_client -i image -s socket --wait -n 2000 --all
 kill -TERM "$handler_pid"
-until grep -q 'when the last machine has ended' log; do sleep 0.05; done
+expect_logged 'when the last machine has ended' log
 [ ! -e socket ] || fail "the socket is still there"
 expect 1 "$client" -i image -s socket 2>/dev/null
 go_on
-heard
-case $heard_ in *'all right'*) ;; *) fail "while draining: $heard_" ;; esac
-expect_end 0 "$client_pid"
+expect_right
 expect_end 0 "$handler_pid"
 
 # a second signal ends the waiting
 start_handler socket image --on-stop=drain 2>log
 start_client -i image -s socket --wait --all
 kill -TERM "$handler_pid"
-until grep -q 'when the last machine has ended' log; do sleep 0.05; done
+expect_logged 'when the last machine has ended' log
 kill -INT "$handler_pid"
 expect_end 137 "$client_pid"
 expect_end 0 "$handler_pid"
