@@ -132,8 +132,8 @@ static void machine_step(struct keeper *k, struct machine *m, short revents)
 		log_debug("machine %d: connected", (int)m->pid);
 	if (m->end && !end_before)
 		end_tell(k, m);
-	/* with --once this was the one; a connection that sent nothing was none */
-	if (k->setup->once && k->listener && (m->state == MACHINE_SERVED || (m->end && m->shared)))
+	/* with --once this was the one; who gave us no memory was none */
+	if (k->setup->once && k->listener && m->received)
 		connections_end(k);
 }
 

@@ -13,13 +13,13 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "handler/receive.h"
 #include "handler/uffd.h"
 #include "handler/worker.h"
 
 #define HANDOVER_NS (5 * NS_PER_SEC)
 #define EMPTY_TRIES 5
 #define EMPTY_PAUSE_NS (100 * NS_PER_MS)
+#define FIRST_BYTES 4096 /* of the text: what is longer waits for the worker */
 
 DEFINE_AUTO(struct machine *, machine_free)
 #define AUTO_MACHINE AUTO(machine_free_at)
@@ -55,6 +55,8 @@ void machine_free(struct machine *m)
 		return;
 	fd_close(&m->conn);
 	fd_close(&m->uffd);
+	while (m->nspare > 0)
+		fd_close(&m->spare_uffds[--m->nspare]);
 	fd_close(&m->peer);
 	fd_close(&m->worker_fd);
 	shared_free(m->shared, m->image_size);
@@ -162,26 +164,72 @@ static int worker_start(struct machine *m, const struct machine_policy *policy)
 	return err;
 }
 
-/* Its descriptor is in our hands: from here on the machine depends on us. */
-static void serve(struct machine *m, const struct machine_policy *policy)
+/* Its memory is in our hands and it cannot be served. */
+static void give_up(struct machine *m, int err, const struct machine_policy *policy)
 {
-	int r = uffd_prepare(m->uffd);
-
-	if (r == 0)
-		r = worker_start(m, policy);
-	if (r < 0) {
-		end_set(m, r == -EBADMSG ? END_HANDOVER_REFUSED : END_OUT_OF_MEMORY, fail_text(r));
-		machine_disable(m, policy->freeze);
-	} else {
-		m->state = MACHINE_SERVED;
-	}
-	fd_close(&m->conn);
+	end_set(m, err == -EBADMSG ? END_HANDOVER_REFUSED : END_OUT_OF_MEMORY, fail_text(err));
+	machine_disable(m, policy->freeze);
 }
 
+/* Its memory is not. */
 static void refuse(struct machine *m, const char *reason)
 {
 	end_set(m, END_HANDOVER_REFUSED, reason);
 	m->state = MACHINE_OVER;
+}
+
+/* Only once there is something to receive: most of a source's size in bits. */
+static int text_keep(struct machine *m, const struct machine_policy *policy, const char *text,
+		     size_t len)
+{
+	m->image_size = source_size(policy->source);
+	m->shared = shared_new(m->image_size);
+	if (!m->shared)
+		return fail_with(-ENOMEM, "no memory for another machine");
+	memcpy(m->shared->text, text, len);
+	m->shared->text_len = len;
+	return 0;
+}
+
+static void serve(struct machine *m, const struct machine_policy *policy, const char *text,
+		  size_t len)
+{
+	int r = text_keep(m, policy, text, len);
+
+	if (r == 0)
+		r = uffd_prepare(m->uffd);
+	if (r == 0)
+		r = worker_start(m, policy);
+	if (r < 0)
+		give_up(m, r, policy);
+	else
+		m->state = MACHINE_SERVED;
+	fd_close(&m->conn);
+}
+
+/* Keeps as many as a hand-over may have. */
+static void uffds_keep(struct machine *m, struct received *received)
+{
+	m->received = received->n > 0 || received->cut;
+	if (received->n > 0)
+		m->uffd = received->uffds[--received->n];
+	while (received->n > 0 && m->nspare < ARRAY_SIZE(m->spare_uffds))
+		m->spare_uffds[m->nspare++] = received->uffds[--received->n];
+}
+
+/* A message that is no hand-over. If there was memory with it, whose it is must
+ * not run on: it may have kept no copy of what we are about to close. */
+static void message_refuse(struct machine *m, int err, struct received *received,
+			   const struct machine_policy *policy)
+{
+	if (m->received)
+		give_up(m, err, policy);
+	else
+		refuse(m, fail_text(err));
+	/* more than anyone has use for: only now, when the signal is sent */
+	while (received->n > 0)
+		close(received->uffds[--received->n]);
+	fd_close(&m->conn);
 }
 
 /* An empty connection is looked at a few times: VMMs of some releases close so
@@ -197,25 +245,19 @@ static void empty_again(struct machine *m)
 
 static void hand_over(struct machine *m, const struct machine_policy *policy)
 {
-	int r;
+	struct received received = {.n = 0};
+	char text[FIRST_BYTES];
+	size_t len = 0;
+	int r = receive_first(m->conn, text, sizeof(text), &len, &received);
 
-	if (!m->shared) {
-		m->image_size = source_size(policy->source);
-		m->shared = shared_new(m->image_size);
-	}
-	if (!m->shared) {
-		refuse(m, "no memory for another machine");
-		return;
-	}
 	m->retry_ns = 0;
-	r = receive_first(m->conn, m->shared->text, sizeof(m->shared->text), &m->shared->text_len,
-			  &m->uffd);
+	uffds_keep(m, &received);
 	if (r == -ENODATA)
 		empty_again(m);
 	else if (r == 0)
-		serve(m, policy);
+		serve(m, policy, text, len);
 	else if (r != -EAGAIN)
-		refuse(m, fail_text(r));
+		message_refuse(m, r, &received, policy);
 }
 
 static void waiting_turn(struct machine *m, short revents, const struct machine_policy *policy)

@@ -8,7 +8,9 @@
  *   OVER     nothing is left to do
  *
  *   WAITING -> SERVED   first message: a userfaultfd and some text   (hand_over)
- *   WAITING -> OVER     refused before it gave us its memory         (hand_over)
+ *   WAITING -> OVER     it sent nothing, or no userfaultfd           (hand_over)
+ *   WAITING -> ENDING   it sent one and cannot be served: killed or frozen, as
+ *                       from here on its memory is in our hands      (hand_over)
  *   SERVED  -> ENDING   the worker has ended; the machine is killed or frozen
  *                       where it cannot be served                    (worker_ended)
  *   SERVED  -> OVER     filled: it needs us no more                  (worker_ended)
@@ -28,6 +30,7 @@
 #include "base/attributes.h"
 #include "base/fail.h"
 #include "handler/end.h"
+#include "handler/receive.h"
 #include "handler/shared.h"
 #include "handler/source.h"
 
@@ -53,8 +56,11 @@ struct machine {
 	int uffd;
 	int peer;
 	int worker_fd;
+	int spare_uffds[RECEIVE_FDS_MOST - 1]; /* owned: of a message that was refused */
+	size_t nspare;
+	bool received; /* its memory has been in our hands */
 	pid_t worker;
-	struct shared *shared; /* owned; NULL before SERVED */
+	struct shared *shared; /* owned; NULL before there was something to receive */
 	uint64_t image_size;
 	uint64_t deadline_ns; /* of the first message */
 	uint64_t retry_ns;    /* when to look at an empty connection again; 0: not empty */

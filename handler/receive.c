@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -19,8 +20,6 @@
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* Linux 6.5 */
 #endif
-
-#define FDS_ROOM 253 /* SCM_MAX_FD of the kernel: none of them can be lost unseen */
 
 int receive_peer(int conn, pid_t *ret_pid, uid_t *ret_uid, int *ret_pidfd)
 {
@@ -45,61 +44,56 @@ int receive_peer(int conn, pid_t *ret_pid, uid_t *ret_uid, int *ret_pidfd)
 	return 0;
 }
 
-/* The descriptors of one message. */
-struct received {
-	int fds[FDS_ROOM];
-	size_t n;
-};
-
-/* There may be credentials before them, and more than one set. */
-static void fds_collect(struct msghdr *msg, struct received *ret)
+/* Sorts one descriptor. */
+static void fd_take(int fd, struct received *ret)
 {
+	if (uffd_is_one(fd))
+		ret->uffds[ret->n++] = fd;
+	else
+		close(fd);
+}
+
+/* Returns how many descriptors came. There may be credentials before them, and
+ * more than one set. */
+static size_t fds_take(struct msghdr *msg, struct received *ret)
+{
+	size_t came = 0;
+
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
 		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
-		n = MIN(n, FDS_ROOM - ret->n);
-		memcpy(ret->fds + ret->n, CMSG_DATA(c), n * sizeof(int));
-		ret->n += n;
-	}
-}
+		for (size_t i = 0; i < n && came < RECEIVE_FDS_ROOM; i++, came++) {
+			int fd;
 
-static void fds_close(struct received *fds)
-{
-	for (size_t i = 0; i < fds->n; i++)
-		if (fds->fds[i] >= 0)
-			close(fds->fds[i]);
-}
-
-/* Takes the one userfaultfd out of the descriptors. */
-static int fds_choose(struct received *fds, bool truncated, int *ret_uffd)
-{
-	size_t chosen = 0;
-	size_t found = 0;
-
-	for (size_t i = 0; i < fds->n; i++)
-		if (uffd_is_one(fds->fds[i])) {
-			chosen = i;
-			found++;
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+			fd_take(fd, ret);
 		}
-	if (truncated)
+	}
+	ret->cut = msg->msg_flags & MSG_CTRUNC;
+	return came;
+}
+
+/* Whether that is a hand-over. */
+static int fds_check(const struct received *received, size_t came)
+{
+	if (received->cut)
 		return fail_with(-EBADMSG, "some of its descriptors could not be received");
-	if (fds->n > RECEIVE_FDS_MOST)
-		return fail_with(-EBADMSG, "%zu descriptors came, not 1 to %d", fds->n,
+	if (came > RECEIVE_FDS_MOST)
+		return fail_with(-EBADMSG, "%zu descriptors came, not 1 to %d", came,
 				 RECEIVE_FDS_MOST);
-	if (found != 1)
+	if (received->n != 1)
 		return fail_with(-EBADMSG,
 				 "%zu of the %zu descriptors that came with the first byte are "
 				 "userfaultfds, not one",
-				 found, fds->n);
-	*ret_uffd = TAKE_FD(fds->fds[chosen]);
+				 received->n, came);
 	return 0;
 }
 
-int receive_first(int conn, char *text, size_t room, size_t *ret_len, int *ret_uffd)
+int receive_first(int conn, char *text, size_t room, size_t *ret_len, struct received *ret)
 {
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * FDS_ROOM) + 256];
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * RECEIVE_FDS_ROOM) + 256];
 	struct iovec iov = {.iov_base = text, .iov_len = room};
 	struct msghdr msg = {
 		.msg_iov = &iov,
@@ -107,21 +101,17 @@ int receive_first(int conn, char *text, size_t room, size_t *ret_len, int *ret_u
 		.msg_control = control,
 		.msg_controllen = sizeof(control),
 	};
-	struct received fds = {.n = 0};
 	ssize_t n = recvmsg(conn, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	int r;
+	size_t came;
 
 	if (n < 0)
 		return errno == EINTR ? -EAGAIN : -errno;
-	fds_collect(&msg, &fds);
-	if (n == 0 && fds.n == 0)
+	ret->n = 0;
+	came = fds_take(&msg, ret);
+	if (n == 0 && came == 0 && !ret->cut)
 		return -ENODATA;
-	r = fds_choose(&fds, msg.msg_flags & MSG_CTRUNC, ret_uffd);
-	fds_close(&fds);
-	if (r < 0)
-		return r;
 	*ret_len = (size_t)n;
-	return 0;
+	return fds_check(ret, came);
 }
 
 /* 0: there is something to read, or an end. */

@@ -25,7 +25,7 @@ static int ours;   /* where the handler reads */
 static int theirs; /* where the machine writes */
 static char text[256];
 static size_t len;
-static int uffd;
+static struct received received;
 
 static void fresh(void)
 {
@@ -36,7 +36,7 @@ static void fresh(void)
 	ours = pair[0];
 	theirs = pair[1];
 	len = 0;
-	uffd = -1;
+	received = (struct received){.n = 0};
 }
 
 static size_t count_open(void)
@@ -70,7 +70,7 @@ static void give(const char *bytes, const int *fds, size_t n)
 
 static int receive(void)
 {
-	return receive_first(ours, text, sizeof(text), &len, &uffd);
+	return receive_first(ours, text, sizeof(text), &len, &received);
 }
 
 static int uffd_new(void)
@@ -93,8 +93,10 @@ START_TEST(takes_the_one_userfaultfd)
 	open_before = count_open();
 	ck_assert_int_eq(receive(), 0);
 	ck_assert_uint_eq(len, 2);
-	ck_assert(uffd_is_one(uffd));
-	ck_assert_int_ne(fcntl(uffd, F_GETFD) & FD_CLOEXEC, 0);
+	ck_assert_uint_eq(received.n, 1);
+	ck_assert(!received.cut);
+	ck_assert(uffd_is_one(received.uffds[0]));
+	ck_assert_int_ne(fcntl(received.uffds[0], F_GETFD) & FD_CLOEXEC, 0);
 	ck_assert_uint_eq(count_open(), open_before + 1);
 }
 END_TEST
@@ -114,13 +116,40 @@ START_TEST(refuses_any_other_set)
 		give("[]", fds, n);
 		ck_assert_int_eq(receive(), -EBADMSG);
 		ck_assert_uint_eq(count_open(), open_before);
+		ck_assert_uint_eq(received.n, 0);
 	}
-	ck_assert_int_eq(uffd, -1);
 }
 END_TEST
 
-/* When we have no room for all of them, those that did fit must go. */
-START_TEST(refuses_and_closes_what_was_cut_off)
+/* What is no hand-over may still hold the last copy of someone's memory. */
+START_TEST(keeps_the_userfaultfds_of_what_it_refuses)
+{
+	int fds[SEND_MOST];
+	int one = uffd_new();
+
+	if (one < 0)
+		return;
+	fresh();
+	for (size_t i = 0; i < SEND_MOST; i++)
+		fds[i] = i % 2 ? one : 0;
+	for (size_t n = 4; n <= SEND_MOST; n += 83) {
+		size_t open_before = count_open();
+
+		give("[]", fds, n);
+		ck_assert_int_eq(receive(), -EBADMSG);
+		ck_assert_uint_eq(received.n, n / 2);
+		ck_assert_uint_eq(count_open(), open_before + n / 2);
+		while (received.n > 0) {
+			ck_assert(uffd_is_one(received.uffds[--received.n]));
+			close(received.uffds[received.n]);
+		}
+	}
+}
+END_TEST
+
+/* Where we have no room for all of them, what was lost may have been the one that
+ * matters; those that did fit are closed or kept as ever. */
+START_TEST(tells_when_descriptors_were_cut_off)
 {
 	int fds[3] = {0, 1, uffd_new()};
 	struct rlimit limit;
@@ -140,6 +169,13 @@ START_TEST(refuses_and_closes_what_was_cut_off)
 	ck_assert_int_eq(receive(), -EBADMSG);
 	ck_assert_ptr_nonnull(strstr(fail_text(-EBADMSG), "could not be received"));
 	ck_assert_uint_eq(count_open(), open_before);
+	ck_assert_uint_eq(received.n, 0);
+	ck_assert(received.cut);
+	fds[0] = fds[2];
+	give("[]", fds, 3);
+	ck_assert_int_eq(receive(), -EBADMSG);
+	ck_assert_uint_eq(received.n, 1);
+	ck_assert(received.cut);
 }
 END_TEST
 
@@ -225,6 +261,7 @@ START_TEST(histograms_have_a_bucket_for_everything)
 END_TEST
 
 UNIT_MAIN("receive", takes_the_one_userfaultfd, refuses_any_other_set,
-	  refuses_and_closes_what_was_cut_off, tells_nothing_from_an_end,
-	  puts_a_text_in_pieces_together, does_not_wait_for_a_text_without_end, knows_who_connected,
+	  keeps_the_userfaultfds_of_what_it_refuses, tells_when_descriptors_were_cut_off,
+	  tells_nothing_from_an_end, puts_a_text_in_pieces_together,
+	  does_not_wait_for_a_text_without_end, knows_who_connected,
 	  histograms_have_a_bucket_for_everything)

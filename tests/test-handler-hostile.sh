@@ -19,12 +19,18 @@ closed() {
 	expect 0 "$client" -i image -s socket --refused "$@" >/dev/null
 	expect_logged "$text" log
 }
-# Its memory is: it must not run on.
-killed() {
+# Its memory is: it must not run on ...
+doomed() {
 	text=$1
 	shift
 	expect 137 "$client" -i image -s socket --doomed "$@" >/dev/null
 	expect_logged "$text" log
+}
+# ... and reads no zero before it is dead, though it has kept no copy.
+killed() {
+	doomed "$@"
+	shift
+	expect 137 "$client" -i image -s socket --close-uffd --all "$@" >/dev/null
 }
 # A text instead of the regions.
 text_killed() { killed "$1" --text "$2"; }
@@ -32,11 +38,13 @@ text_killed() { killed "$1" --text "$2"; }
 closed '0 of the 0 descriptors' --send ''
 closed '0 of the 1 descriptors' --send file
 closed '0 of the 2 descriptors' --send pipe,file
-closed '2 of the 2 descriptors' --send uffd,raw
-closed '2 of the 3 descriptors' --send uffd,file,uffd
-closed '4 descriptors came' --send file,file,pipe,uffd
-closed '10 descriptors came' --send uffd,uffd,uffd,uffd,uffd,uffd,uffd,uffd,uffd,uffd
-killed 'never set up' --send raw
+closed '4 descriptors came' --send file,file,pipe,file
+killed '2 of the 2 descriptors' --send raw,uffd
+killed '2 of the 3 descriptors' --send uffd,file,uffd
+killed '3 of the 3 descriptors' --send uffd,raw,raw
+killed '4 descriptors came' --send file,file,pipe,uffd
+killed '10 descriptors came' --send uffd,uffd,uffd,uffd,uffd,uffd,uffd,uffd,uffd,uffd
+doomed 'never set up' --send raw
 text_killed 'not JSON' 'GET / HTTP/1.1'
 text_killed 'not an array' '{}'
 text_killed 'not JSON' '[{"size":1,"size":2}]'
@@ -65,5 +73,15 @@ expect_logged 'sent nothing' log
 expect_fds $((fds + 3)) "$handler_pid"
 go_on
 expect_right
+kill -TERM "$handler_pid"
+expect_end 0 "$handler_pid"
+
+# Where there is no memory to serve it with, it must not run on either: not even its
+# regions can be kept, as 1 TiB needs 32 MiB of marks.
+truncate -s 1T large
+ulimit -S -v 60000
+start_handler socket large 2>log
+ulimit -S -v unlimited
+killed 'no memory for another machine'
 kill -TERM "$handler_pid"
 expect_end 0 "$handler_pid"

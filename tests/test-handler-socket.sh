@@ -66,9 +66,13 @@ rm socket
 start_handler socket image --once 2>log
 expect 137 "$client" -i image -s socket --doomed --text '[]'
 expect_end 6 "$handler_pid"
+# ... and who gave us no memory was none, with or without a word
 start_handler socket image --once 2>log
 expect 0 "$client" -i image -s socket --refused --send file >/dev/null
-expect_end 6 "$handler_pid"
+expect 0 "$client" -i image -s socket --refused --text '' >/dev/null
+expect_logged 'sent nothing' log
+expect 0 "$client" -i image -s socket --all
+expect_end 0 "$handler_pid"
 
 # users
 start_handler socket image --allow-uid 12345,54321 2>log
