@@ -11,6 +11,20 @@ requires_image guest-a
 pagoda -s store init >/dev/null || fail "init"
 pagoda -s store import a guest-a.mem || fail "import"
 mount_store store view
+
+# ordinary tools see the guest's memory, and its holes
+same view/a/mem guest-a.mem
+[ "$(sha256sum <view/a/mem)" = "$(sha256sum <guest-a.mem)" ] || fail "sha256sum"
+[ "$(grep -c Linux view/a/mem)" -gt 0 ] || fail "grep finds no Linux in a Linux guest"
+[ "$(grep -c Linux view/a/mem)" = "$(grep -c Linux guest-a.mem)" ] || fail "grep -c"
+dd if=view/a/mem of=copy bs=1M status=none && same copy guest-a.mem
+cp view/a/mem copy && same copy guest-a.mem
+cp --sparse=always guest-a.mem sparse && cp --sparse=always view/a/mem copy || fail "cp"
+sync copy sparse # blocks are counted when they are allocated
+same copy guest-a.mem
+[ "$(du -k copy | cut -f1)" -le "$(du -k sparse | cut -f1)" ] || fail "the copy is larger"
+[ "$(du -k view/a/mem | cut -f1)" -le "$(du -k sparse | cut -f1)" ] || fail "du of the view"
+rm copy sparse
 start_handler socket view/a --once --stats=stats.json
 "$client" -i guest-a.mem -s socket -t 8 -n 100000 --all || fail "the machine saw a wrong byte"
 wait "$handler_pid" || fail "the handler ended with $?"
