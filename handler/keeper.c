@@ -19,6 +19,7 @@
 #include "handler/stats.h"
 
 #define MACHINES_MOST 1024 /* more wait in the socket's queue */
+#define LATE_MOST 256	   /* more than that queue never holds: taken at the end */
 #define WAITING_MOST 64	   /* connections that have sent nothing yet */
 #define FDS_A_MACHINE 4
 #define FDS_OTHER 64
@@ -32,7 +33,8 @@ struct keeper {
 	struct machine_policy policy;
 	struct listener *listener; /* owned; NULL: nobody may connect any more */
 	int signals;
-	struct machine *machines; /* owned, the oldest first */
+	struct machine *machines;  /* owned, the oldest first */
+	const struct machine *one; /* of --once, once it is there; only to compare */
 	size_t nmachines;
 	size_t machines_most;
 	bool stopping;
@@ -40,7 +42,7 @@ struct keeper {
 	uint64_t accept_ns; /* not to accept before this */
 	uint64_t stats_ns;  /* when the next file is due; UINT64_MAX: not by the clock */
 	struct stats stats;
-	struct pollfd watched[WATCH_MACHINES + MACHINES_MOST];
+	struct pollfd watched[WATCH_MACHINES + MACHINES_MOST + LATE_MOST];
 };
 
 /* ---- statistics ---- */
@@ -66,6 +68,47 @@ static void stats_tick(struct keeper *k)
 
 /* ---- machines ---- */
 
+/* Says once how it ended, and counts it. */
+static void end_tell(struct keeper *k, const struct machine *m)
+{
+	const char *what = m->deed[0] ? ": " : "";
+
+	k->stats.ends[m->end]++;
+	if (m == k->one)
+		k->outcome = m->end;
+	if (end_is_good(m->end))
+		log_info("machine %d: %s: %s%s%s", (int)m->pid, end_name(m->end), m->reason, what,
+			 m->deed);
+	else
+		log_error("machine %d: %s: %s%s%s", (int)m->pid, end_name(m->end), m->reason, what,
+			  m->deed);
+}
+
+/* What the last step of a machine means for the others and for the record. */
+static void machine_look(struct keeper *k, struct machine *m)
+{
+	if (k->setup->once && !k->one && m->received) {
+		k->one = m;
+		k->policy.full = true;
+	}
+	if (m->end && !m->told) {
+		m->told = true;
+		end_tell(k, m);
+	}
+}
+
+static void machine_step(struct keeper *k, struct machine *m, short revents)
+{
+	machine_turn(m, revents, &k->policy);
+	machine_look(k, m);
+}
+
+static void hang_up(struct keeper *k, struct machine *m)
+{
+	machine_hang_up(m, &k->policy);
+	machine_look(k, m);
+}
+
 static size_t waiting_count(const struct keeper *k, struct machine **ret_oldest)
 {
 	size_t n = 0;
@@ -83,9 +126,10 @@ static void waiting_limit(struct keeper *k)
 
 	if (waiting_count(k, &oldest) < WAITING_MOST)
 		return;
-	log_warning("machine %d: dropped: %d connections have sent nothing yet", (int)oldest->pid,
-		    WAITING_MOST);
-	oldest->state = MACHINE_OVER;
+	hang_up(k, oldest);
+	if (!oldest->end)
+		log_warning("machine %d: dropped: %d connections have sent nothing yet",
+			    (int)oldest->pid, WAITING_MOST);
 }
 
 static void machine_append(struct keeper *k, struct machine *m)
@@ -96,45 +140,6 @@ static void machine_append(struct keeper *k, struct machine *m)
 		end = &(*end)->next;
 	*end = m;
 	k->nmachines++;
-}
-
-/* Says once how it ended, and counts it. */
-static void end_tell(struct keeper *k, const struct machine *m)
-{
-	const char *what = m->deed[0] ? ": " : "";
-
-	k->stats.ends[m->end]++;
-	k->outcome = m->end;
-	if (end_is_good(m->end))
-		log_info("machine %d: %s: %s%s%s", (int)m->pid, end_name(m->end), m->reason, what,
-			 m->deed);
-	else
-		log_error("machine %d: %s: %s%s%s", (int)m->pid, end_name(m->end), m->reason, what,
-			  m->deed);
-}
-
-static void connections_end(struct keeper *k)
-{
-	listener_close(k->listener);
-	k->listener = NULL;
-	for (struct machine *m = k->machines; m; m = m->next)
-		if (m->state == MACHINE_WAITING)
-			m->state = MACHINE_OVER;
-}
-
-static void machine_step(struct keeper *k, struct machine *m, short revents)
-{
-	enum machine_state before = m->state;
-	enum end end_before = m->end;
-
-	machine_turn(m, revents, &k->policy);
-	if (m->state == MACHINE_SERVED && before == MACHINE_WAITING)
-		log_debug("machine %d: connected", (int)m->pid);
-	if (m->end && !end_before)
-		end_tell(k, m);
-	/* with --once this was the one; who gave us no memory was none */
-	if (k->setup->once && k->listener && m->received)
-		connections_end(k);
 }
 
 static void sweep(struct keeper *k)
@@ -195,13 +200,15 @@ static void connection_accept(struct keeper *k)
 	}
 }
 
-/* ---- signals ---- */
-
-/* Takes what has been sent already: a hand-over that nobody receives would leave
- * a machine that hangs, or, if it has kept no userfaultfd of its own, reads zeros. */
-static void late_take(struct keeper *k)
+/* Nobody may connect any more. Takes what has been sent already: a hand-over that
+ * nobody receives would leave a machine that hangs, or, if it has kept no
+ * userfaultfd of its own, reads zeros. */
+static void connections_end(struct keeper *k)
 {
-	while (k->listener && k->nmachines < k->machines_most) {
+	if (!k->listener)
+		return;
+	listener_shut(k->listener);
+	while (k->nmachines < MACHINES_MOST + LATE_MOST) {
 		int conn = listener_accept(k->listener);
 
 		if (conn < 0)
@@ -209,9 +216,12 @@ static void late_take(struct keeper *k)
 		connection_take(k, conn);
 	}
 	for (struct machine *m = k->machines; m; m = m->next)
-		if (m->state == MACHINE_WAITING)
-			machine_step(k, m, POLLIN);
+		hang_up(k, m);
+	listener_close(k->listener);
+	k->listener = NULL;
 }
+
+/* ---- signals ---- */
 
 /* The first asks as --on-stop says, a second one ends it. */
 static void stop(struct keeper *k)
@@ -219,13 +229,13 @@ static void stop(struct keeper *k)
 	bool drain = k->setup->stop_by_drain && !k->stopping;
 
 	k->stopping = true;
-	k->outcome = END_STOPPED;
-	late_take(k);
 	connections_end(k);
 	if (drain)
 		log_info("stopping when the last machine has ended");
-	for (struct machine *m = k->machines; m && !drain; m = m->next)
-		machine_stop(m);
+	for (struct machine *m = k->machines; m && !drain; m = m->next) {
+		machine_stop(m, &k->policy);
+		machine_look(k, m);
+	}
 }
 
 static void signals_take(struct keeper *k)
@@ -317,6 +327,8 @@ static int turn(struct keeper *k)
 		signals_take(k);
 	if (k->watched[WATCH_LISTENER].revents && k->listener)
 		connection_accept(k);
+	if (k->one)
+		connections_end(k);
 	sweep(k);
 	stats_tick(k);
 	return 0;

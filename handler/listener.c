@@ -124,6 +124,11 @@ int listener_open(const char *path, struct listener **ret)
 	return 0;
 }
 
+void listener_shut(struct listener *listener)
+{
+	(void)shutdown(listener->fd, SHUT_RD);
+}
+
 void listener_close(struct listener *listener)
 {
 	struct stat st;

@@ -22,6 +22,10 @@ struct listener;
  * or the -errno of open(2), socket(2), bind(2), ... */
 int listener_open(const char *path, struct listener **ret) MUST_CHECK;
 
+/* From now on connect() is refused; who has connected can still be accepted, until
+ * listener_accept() says -EINVAL. */
+void listener_shut(struct listener *listener);
+
 /* Unlinks the socket where it is still ours. Takes NULL. */
 void listener_close(struct listener *listener);
 

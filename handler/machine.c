@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -121,18 +122,6 @@ static void machine_disable(struct machine *m, bool freeze)
 	m->state = MACHINE_ENDING;
 }
 
-void machine_stop(struct machine *m)
-{
-	m->stopping = true;
-	if (m->state == MACHINE_WAITING) {
-		m->state = MACHINE_OVER;
-		return;
-	}
-	/* the worker sees the process end, and ends */
-	if (machine_signal(m, SIGKILL) == -EPERM)
-		m->deed = "it could not be killed: kill it by hand";
-}
-
 /* Forks a worker. Returns 0 or -errno of fork(2), pidfd_open(2). */
 static int worker_start(struct machine *m, const struct machine_policy *policy)
 {
@@ -194,8 +183,10 @@ static int text_keep(struct machine *m, const struct machine_policy *policy, con
 static void serve(struct machine *m, const struct machine_policy *policy, const char *text,
 		  size_t len)
 {
-	int r = text_keep(m, policy, text, len);
+	int r = policy->full ? fail_with(-EBADMSG, "another machine was first") : 0;
 
+	if (r == 0)
+		r = text_keep(m, policy, text, len);
 	if (r == 0)
 		r = uffd_prepare(m->uffd);
 	if (r == 0)
@@ -266,8 +257,11 @@ static void waiting_turn(struct machine *m, short revents, const struct machine_
 
 	if (revents || (m->retry_ns && now >= m->retry_ns))
 		hand_over(m, policy);
-	else if (now >= m->deadline_ns)
-		refuse(m, "it connected and sent nothing");
+	else if (now >= m->deadline_ns) {
+		machine_hang_up(m, policy);
+		if (m->state == MACHINE_OVER && !m->end)
+			refuse(m, "it connected and sent nothing");
+	}
 }
 
 /* How the worker ended: by its own account, where that can be true. */
@@ -307,6 +301,31 @@ static void worker_ended(struct machine *m, const struct machine_policy *policy)
 		m->state = MACHINE_ENDING; /* its word for it; we wait for the process */
 	else
 		machine_disable(m, policy->freeze);
+}
+
+void machine_hang_up(struct machine *m, const struct machine_policy *policy)
+{
+	if (m->state != MACHINE_WAITING)
+		return;
+	/* what has been sent can be read still; what comes now would be lost, so
+	 * sending fails */
+	(void)shutdown(m->conn, SHUT_RD);
+	hand_over(m, policy);
+	if (m->state == MACHINE_WAITING)
+		m->state = MACHINE_OVER;
+}
+
+void machine_stop(struct machine *m, const struct machine_policy *policy)
+{
+	/* it may have been filled since we looked: then it is not ours to kill */
+	if (m->state == MACHINE_SERVED)
+		worker_ended(m, policy);
+	if (m->state == MACHINE_WAITING || m->state == MACHINE_OVER)
+		return;
+	m->stopping = true;
+	/* the worker sees the process end, and ends */
+	if (machine_signal(m, SIGKILL) == -EPERM)
+		m->deed = "it could not be killed: kill it by hand";
 }
 
 void machine_turn(struct machine *m, short revents, const struct machine_policy *policy)

@@ -45,6 +45,7 @@ struct machine_policy {
 	const struct source *source; /* borrowed */
 	bool freeze;
 	bool fill;
+	bool full; /* --once has its machine: another one cannot be served */
 };
 
 struct machine {
@@ -67,6 +68,7 @@ struct machine {
 	unsigned int tries;
 	bool stopping;		    /* its end was asked for */
 	enum end end;		    /* END_NONE while it goes on */
+	bool told;		    /* the keeper has said so */
 	char reason[FAIL_TEXT_MAX]; /* of the end */
 	const char *deed;	    /* what was done to the process, in words; "" for nothing */
 };
@@ -87,7 +89,12 @@ uint64_t machine_deadline(const struct machine *machine);
 /* Takes the next step, if there is one. */
 void machine_turn(struct machine *machine, short revents, const struct machine_policy *policy);
 
-/* Ends it, as far as we may: its process is killed. */
-void machine_stop(struct machine *machine);
+/* One that is WAITING can say no more: takes the step for what it has sent, or it
+ * is OVER. */
+void machine_hang_up(struct machine *machine, const struct machine_policy *policy);
+
+/* Ends it, as far as we may: its process is killed, if we have its memory still.
+ * Who only connected, or has been filled, is left alone. */
+void machine_stop(struct machine *machine, const struct machine_policy *policy);
 
 #endif

@@ -249,6 +249,8 @@ int memory_hand_over(const struct memory *memory, const struct handover_setup *s
 
 	if (len > 0)
 		first_send(conn, text, MIN(piece, len), fds, nfds);
+	if (setup->after_first)
+		setup->after_first();
 	for (size_t sent = piece; sent < len; sent += piece)
 		if (send(conn, text + sent, MIN(piece, len - sent), MSG_NOSIGNAL) < 0)
 			break;

@@ -30,10 +30,11 @@ struct memory {
 
 struct handover_setup {
 	const char *socket;
-	const char *generation; /* which release of Firecracker: 1.1, 1.7 or 1.12 */
-	const char *send;	/* the descriptors, in order: uffd,raw,file,pipe */
-	const char *text;	/* instead of the regions; or NULL */
-	size_t pieces;		/* bytes of one send, 0 for all at once */
+	const char *generation;	   /* which release of Firecracker: 1.1, 1.7 or 1.12 */
+	const char *send;	   /* the descriptors, in order: uffd,raw,file,pipe */
+	const char *text;	   /* instead of the regions; or NULL */
+	size_t pieces;		   /* bytes of one send, 0 for all at once */
+	void (*after_first)(void); /* called between the first and the second; or NULL */
 };
 
 void memory_map(struct memory *memory, const struct memory_setup *setup);

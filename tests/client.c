@@ -49,6 +49,7 @@ struct arguments {
 	uint64_t patience;
 	bool all;
 	bool close_uffd;
+	bool pause;
 	bool wait;
 	bool hold;
 	bool refused;
@@ -71,6 +72,8 @@ static const struct option_row rows[] = {
 	 "descriptors: uffd,raw,file,pipe (uffd)", NULL},
 	{"text", 0, OPTION_TEXT, AT(handover.text), "TEXT", "hand over this instead", NULL},
 	{"pieces", 0, OPTION_NUMBER, AT(pieces), "BYTES", "send the text in pieces", NULL},
+	{"pause", 0, OPTION_FLAG, AT(pause), NULL,
+	 "say 'begun' after the first piece, send the others after a line", NULL},
 	{"close-uffd", 0, OPTION_FLAG, AT(close_uffd), NULL, "keep no copy of the descriptor",
 	 NULL},
 	{"threads", 't', OPTION_NUMBER, AT(threads), "N", "(2)", NULL},
@@ -185,6 +188,11 @@ static void say_and_wait(const char *word)
 		;
 }
 
+static void pause_here(void)
+{
+	say_and_wait("begun");
+}
+
 static int refusal_wait(int conn)
 {
 	char c;
@@ -261,6 +269,7 @@ static int run(struct arguments *args)
 
 	args->memory.regions = args->regions;
 	args->handover.pieces = args->pieces;
+	args->handover.after_first = args->pause ? pause_here : NULL;
 	memory_map(&memory, &args->memory);
 	r = play(args, &memory, image);
 	memory_done(&memory);

@@ -3,6 +3,8 @@
 # what does not come within $patience seconds fails the test.
 await=$top_builddir/tests/await
 patience=60
+# A word to a client that has ended is a failure, not an end without a verdict.
+trap 'exit 141' PIPE
 
 # An image of that many MiB, random bytes with holes: make_image FILE MIB
 make_image() {
@@ -42,7 +44,7 @@ expect_right() {
 	expect_end 0 "$client_pid"
 }
 
-go_on() { echo >&8; }
+go_on() { echo >&8 || fail "the client has ended"; }
 
 # The exit code of a process we started: expect_end 137 PID
 expect_end() {

@@ -39,3 +39,50 @@ expect_end 0 "$handler_pid"
 start_handler socket image --on-stop=drain 2>log
 kill -TERM "$handler_pid"
 expect_end 0 "$handler_pid"
+
+# Who only connected is no machine and is left alone.
+start_handler socket image 2>log
+fds=$(fds_at_rest "$handler_pid")
+"$client" -i image -s socket --refused --text '' >/dev/null 2>&1 &
+silent=$!
+started $silent
+expect_fds $((fds + 2)) "$handler_pid"
+kill -TERM "$handler_pid"
+expect_end 0 $silent
+expect_end 0 "$handler_pid"
+
+# So is a machine that was filled and let go, when its worker's end and the signal
+# come at once: the keeper stands still for both.
+start_handler socket image --fill 2>log
+start_client -i image -s socket --pieces 10 --pause --wait --all
+expect_workers 1 "$handler_pid"
+worker=$(workers_of "$handler_pid")
+kill -STOP "$handler_pid"
+go_on
+heard
+"$await" $patience state "${worker% }" Z || fail "the worker does not end"
+kill -TERM "$handler_pid"
+kill -CONT "$handler_pid"
+expect_end 0 "$handler_pid"
+expect_text filled log
+go_on
+expect_right
+
+# Hand-overs that wait in the queue: --once takes one, the others have no zeros to
+# read, though they have kept no copy.
+start_handler socket image --once 2>log
+kill -STOP "$handler_pid"
+queued=
+for i in 1 2 3; do
+	"$client" -i image -s socket --close-uffd --wait --all >client.$i </dev/null 2>&1 &
+	queued="$queued $!"
+	started $!
+	"$await" $patience text client.$i connected || fail "client $i cannot connect"
+done
+kill -CONT "$handler_pid"
+set -- $queued
+expect_end 0 "$1"
+expect_end 137 "$2"
+expect_end 137 "$3"
+expect_end 0 "$handler_pid"
+expect_text 'another machine was first' log
