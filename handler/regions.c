@@ -134,6 +134,15 @@ const struct region *regions_find(const struct regions *regions, uint64_t va)
 	return region && region->va <= va ? region : NULL;
 }
 
+uint64_t regions_page_largest(const struct regions *regions)
+{
+	uint64_t largest = REGIONS_PAGE;
+
+	for (const struct region *r = regions->at; r < regions_end(regions); r++)
+		largest = MAX(largest, r->page_size);
+	return largest;
+}
+
 uint64_t region_clip(const struct region *region, uint64_t start, uint64_t end, uint64_t *ret_va)
 {
 	uint64_t last = MIN(end, region->va + region->size);

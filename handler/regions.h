@@ -48,6 +48,9 @@ const struct region *regions_from(const struct regions *regions, uint64_t va);
 /* One past the last region. */
 const struct region *regions_end(const struct regions *regions);
 
+/* Bytes of the largest page of any region. */
+uint64_t regions_page_largest(const struct regions *regions);
+
 /* The part of [start, end) in the region, rounded inwards to its pages: returns
  * its length and sets *ret_va, or returns 0. */
 uint64_t region_clip(const struct region *region, uint64_t start, uint64_t end, uint64_t *ret_va);

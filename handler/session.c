@@ -54,15 +54,6 @@ struct session {
 	struct installer install;
 };
 
-static size_t buffer_len_for(const struct regions *regions)
-{
-	size_t len = BATCH_RUN_MOST;
-
-	for (const struct region *r = regions->at; r < regions_end(regions); r++)
-		len = MAX(len, (size_t)r->page_size);
-	return len;
-}
-
 int session_new(const struct session_setup *setup, struct session **ret)
 {
 	AUTO_SESSION struct session *s = calloc(1, sizeof(*s));
@@ -80,7 +71,7 @@ int session_new(const struct session_setup *setup, struct session **ret)
 	s->install = (struct installer){.uffd = setup->uffd, .shared = setup->shared};
 	s->delay_ns = DELAY_LEAST_NS;
 	batch_init(&s->batch);
-	s->buffer_len = buffer_len_for(&setup->shared->regions);
+	s->buffer_len = MAX((size_t)BATCH_RUN_MOST, regions_page_largest(s->pages.regions));
 	map = mmap(NULL, s->buffer_len, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (map == MAP_FAILED)
@@ -323,6 +314,10 @@ static enum end serve(struct session *s)
 
 /* ---- fill ---- */
 
+/*
+ * A fault that holds only the lock of its mapping can come between what UNREGISTER
+ * wakes and its end, and is then nobody's: so all are woken once more.
+ */
 static enum end unregister(struct session *s)
 {
 	const struct regions *regions = s->pages.regions;
@@ -337,6 +332,8 @@ static enum end unregister(struct session *s)
 					  "unregister at address 0x%" PRIx64 ": %s", r->va,
 					  strerror(-err));
 	}
+	for (const struct region *r = regions->at; r < regions_end(regions); r++)
+		(void)!uffd_wake(s->with.uffd, r->va, r->size);
 	s->unregistered = true;
 	s->install.progress = true;
 	return END_NONE;
