@@ -4,6 +4,7 @@ libbase_a_SOURCES = \
 	base/attributes.h \
 	base/cleanup.h \
 	base/clock.h \
+	base/descriptors.c base/descriptors.h \
 	base/exit.c base/exit.h \
 	base/fail.c base/fail.h \
 	base/io.c base/io.h \

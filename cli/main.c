@@ -7,15 +7,14 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/exit.h"
 #include "base/fail.h"
 #include "base/log.h"
@@ -281,28 +280,13 @@ static void tell(const struct cli *cli, int code, int err)
 	log_error("%s", text);
 }
 
-/* A file that is opened must not become descriptor 1 or 2, or messages would land
- * in it: what is missing is filled so that writing to it fails. */
-static void standard_descriptors_fill(void)
-{
-	while (true) {
-		int fd = open("/dev/null", O_RDONLY);
-
-		if (fd < 0 || fd > STDERR_FILENO) {
-			if (fd >= 0)
-				close(fd);
-			return;
-		}
-	}
-}
-
 int main(int argc, char **argv)
 {
 	struct cli cli = {0};
 	int code;
 	int r;
 
-	standard_descriptors_fill();
+	descriptors_fill();
 	/* a closed pipe and a file size limit are errors of write(2), to be told */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/descriptors.h"
 #include "base/fail.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -85,11 +86,6 @@ void daemon_ready(int ready_fd)
 
 void daemon_own_descriptors(void)
 {
-	int fd;
-
-	/* what is opened next must not become standard output by accident */
-	do {
-		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	} while (fd >= 0 && fd <= STDERR_FILENO);
+	descriptors_fill();
 	close_range(STDERR_FILENO + 1, ~0U, 0);
 }

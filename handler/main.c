@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/exit.h"
 #include "base/fail.h"
 #include "base/log.h"
@@ -148,6 +149,7 @@ int main(int argc, char **argv)
 	struct arguments args = {.keeper.ready_fd = -1};
 	int operand;
 
+	descriptors_fill();
 	log_init("pagoda-handler", LOG_LEVEL_INFO);
 	signal(SIGPIPE, SIG_IGN);
 	allow_default(&args.keeper.allow);

@@ -74,6 +74,21 @@ expect_logged 'sent nothing' log
 expect 0 "$client" -i image -s socket --all
 expect_end 0 "$handler_pid"
 
+# without standard descriptors: neither the socket nor a file becomes one of them,
+# here or in a worker, which keeps standard error
+start_handler socket image 0<&- 1>&- 2>&-
+start_client -i image -s socket --wait --all
+expect_workers 1 "$handler_pid"
+for fd in 0 1 2; do
+	[ "$(readlink /proc/"$handler_pid"/fd/$fd)" = /dev/null ] || fail "descriptor $fd of the keeper"
+done
+worker=$(workers_of "$handler_pid")
+[ "$(readlink /proc/"${worker% }"/fd/2)" = /dev/null ] || fail "descriptor 2 of a worker"
+go_on
+expect_right
+kill -TERM "$handler_pid"
+expect_end 0 "$handler_pid"
+
 # users
 start_handler socket image --allow-uid 12345,54321 2>log
 expect 0 "$client" -i image -s socket --refused >/dev/null 2>&1
