@@ -35,10 +35,11 @@ struct file {
 	bool fixed;		   /* its bytes never change */
 	bool writer;
 	char name[NAME_ROOM];
-	/* Of a writer: it and the content are protected by lock. */
+	/* Of a writer: protected by lock, as the content is. Never held while the
+	 * store is waited for. */
 	pthread_mutex_t lock;
-	bool written; /* and not stored */
-	bool emptied; /* and nothing written since */
+	enum file_change change;
+	uint64_t nchanges; /* tells whether it changed while it was stored */
 	/* Protected by the table's lock. */
 	struct file *newer;
 	struct file *older;
@@ -190,42 +191,16 @@ int file_open(struct file_table *table, struct index *index, uint64_t number, bo
 	return 0;
 }
 
-/* Under the file's lock: nobody changes it while it is proved and stored. */
-static int store(struct file *file, struct index *index)
+void file_close(struct file_table *table, struct file *file)
 {
-	int r = workingset_check(file->content->data, file->content->len, file->npages);
-
-	if (r < 0)
-		return r;
-	r = attachment_write(index, node_id(file->number), file->type->name, file->content->data,
-			     file->content->len);
-	if (r < 0)
-		return gone_is_stale(r);
-	file->written = false;
-	file->emptied = false;
-	return 0;
-}
-
-int file_close(struct file_table *table, struct index *index, struct file *file)
-{
-	int r;
-
-	pthread_mutex_lock(&file->lock);
-	r = file->emptied ? store(file, index) : 0;
-	pthread_mutex_unlock(&file->lock);
 	table_remove(table, file);
 	file_free(table, file);
-	return r;
 }
 
 void file_close_all(struct file_table *table)
 {
-	while (table->newest) {
-		struct file *file = table->newest;
-
-		table_remove(table, file);
-		file_free(table, file);
-	}
+	while (table->newest)
+		file_close(table, table->newest);
 }
 
 const char *file_name(const struct file *file)
@@ -321,8 +296,8 @@ int file_write(struct file *file, uint64_t off, bool append, const void *buf, si
 		r = resize(content, end);
 	if (r == 0) {
 		memcpy(content->data + off, buf, len);
-		file->written = true;
-		file->emptied = false;
+		file->change = FILE_WRITTEN;
+		file->nchanges++;
 	}
 	pthread_mutex_unlock(&file->lock);
 	return r;
@@ -335,8 +310,8 @@ static int truncate_locked(struct file *file, uint64_t size)
 
 	if (r < 0)
 		return r;
-	file->emptied = size == 0;
-	file->written = size != 0;
+	file->change = size == 0 ? FILE_EMPTIED : FILE_WRITTEN;
+	file->nchanges++;
 	return 0;
 }
 
@@ -358,54 +333,88 @@ static bool truncate_untouched(struct file *file, uint64_t size, int *ret)
 	bool untouched;
 
 	pthread_mutex_lock(&file->lock);
-	untouched = file->writer && !file->written && !file->emptied;
+	untouched = file->writer && file->change == FILE_STORED;
 	if (untouched)
 		*ret = truncate_locked(file, size);
 	pthread_mutex_unlock(&file->lock);
 	return untouched;
 }
 
-int file_truncate_number(struct file_table *table, struct index *index, uint64_t number,
-			 uint64_t size)
+bool file_truncate_open(struct file_table *table, uint64_t number, uint64_t size, int *ret)
 {
 	struct file *file;
-	int closed;
-	int r;
 
 	pthread_mutex_lock(&table->lock);
 	for (file = table->newest; file; file = file->older)
-		if (file->number == number && truncate_untouched(file, size, &r))
+		if (file->number == number && truncate_untouched(file, size, ret))
 			break;
 	pthread_mutex_unlock(&table->lock);
-	if (file)
-		return r;
+	return file;
+}
 
-	r = file_open(table, index, number, true, &file);
+int file_truncate_closed(struct file_table *table, struct index *index, uint64_t number,
+			 uint64_t size)
+{
+	struct file *file;
+	int r = file_open(table, index, number, true, &file);
+
 	if (r < 0)
 		return r;
 	r = file_truncate(file, size);
 	if (r == 0)
-		r = file_sync(file, index);
-	closed = file_close(table, index, file);
-	return r < 0 ? r : closed;
-}
-
-int file_flush(struct file *file, struct index *index)
-{
-	int r;
-
-	pthread_mutex_lock(&file->lock);
-	r = file->written ? store(file, index) : 0;
-	pthread_mutex_unlock(&file->lock);
+		r = file_store(file, index);
+	file_close(table, file);
 	return r;
 }
 
-int file_sync(struct file *file, struct index *index)
+enum file_change file_change(struct file *file)
 {
-	int r;
+	enum file_change change;
 
 	pthread_mutex_lock(&file->lock);
-	r = file->written || file->emptied ? store(file, index) : 0;
+	change = file->change;
 	pthread_mutex_unlock(&file->lock);
-	return r;
+	return change;
+}
+
+/* What is to be stored, for the caller to free, and which change it is: nobody
+ * has to wait for the store in order to read or change the file. */
+static int copy_content(struct file *file, char **ret_data, size_t *ret_len, uint64_t *ret_nchanges)
+{
+	char *data;
+
+	pthread_mutex_lock(&file->lock);
+	*ret_len = file->content->len;
+	*ret_nchanges = file->nchanges;
+	data = malloc(*ret_len + 1); /* never of 0 bytes */
+	if (data)
+		memcpy(data, file->content->data, *ret_len);
+	pthread_mutex_unlock(&file->lock);
+	if (!data)
+		return fail_with(-ENOMEM, "out of memory");
+	*ret_data = data;
+	return 0;
+}
+
+int file_store(struct file *file, struct index *index)
+{
+	AUTO_FREE char *data = NULL;
+	uint64_t nchanges;
+	size_t len;
+	int r;
+
+	if (file_change(file) == FILE_STORED)
+		return 0;
+	r = copy_content(file, &data, &len, &nchanges);
+	if (r == 0)
+		r = workingset_check(data, len, file->npages);
+	if (r == 0)
+		r = attachment_write(index, node_id(file->number), file->type->name, data, len);
+	if (r < 0)
+		return gone_is_stale(r);
+	pthread_mutex_lock(&file->lock);
+	if (file->nchanges == nchanges)
+		file->change = FILE_STORED;
+	pthread_mutex_unlock(&file->lock);
+	return 0;
 }

@@ -43,11 +43,10 @@ struct file_table {
 int file_open(struct file_table *table, struct index *index, uint64_t number, bool writer,
 	      struct file **ret) MUST_CHECK;
 
-/* Lets go. Stores what was only emptied, see file_truncate: its error is the
- * only one. */
-int file_close(struct file_table *table, struct index *index, struct file *file);
+/* Lets go, storing nothing: see file_store. */
+void file_close(struct file_table *table, struct file *file);
 
-/* Lets go of all, storing nothing: for after the last request. */
+/* Lets go of all: for after the last request. */
 void file_close_all(struct file_table *table);
 
 /* "guest-a/mem", by the snapshot's name at open. */
@@ -73,18 +72,32 @@ int file_write(struct file *file, uint64_t off, bool append, const void *buf,
 	       size_t len) MUST_CHECK;
 int file_truncate(struct file *file, uint64_t size) MUST_CHECK;
 
-/* Truncates a node of which only the number is known. The kernel does not say
- * which open(2) a truncation by O_TRUNC belongs to: it is applied to the newest
- * writer who has changed nothing yet. Where there is none it takes effect at once. */
-int file_truncate_number(struct file_table *table, struct index *index, uint64_t number,
+/* Truncation of a node of which only the number is known. The kernel does not
+ * say which open(2) a truncation by O_TRUNC belongs to: it is applied to the
+ * newest writer who has changed nothing yet, with its result in *ret. false where
+ * there is none. */
+bool file_truncate_open(struct file_table *table, uint64_t number, uint64_t size, int *ret);
+
+/* Where there is none: takes effect at once. Waits for the store and fails like
+ * file_open, file_truncate and file_store. */
+int file_truncate_closed(struct file_table *table, struct index *index, uint64_t number,
 			 uint64_t size) MUST_CHECK;
 
-/* Stores what was written, durably: the old bytes are there or the new ones.
- * -EINVAL if it is no working set of this image, -ESTALE if the snapshot is
- * gone, -EROFS, -ENOSPC, ...: the old ones are untouched. What was only emptied
- * is stored by fsync and by the last close, not when one of several descriptors
- * is closed: a shell opens its `>` long before the first byte is written. */
-int file_flush(struct file *file, struct index *index) MUST_CHECK;
-int file_sync(struct file *file, struct index *index) MUST_CHECK;
+/* What is not stored yet. What was only emptied is stored by fsync and by the
+ * last close, not when one of several descriptors is closed: a shell opens its
+ * `>` long before the first byte is written. */
+enum file_change {
+	FILE_STORED,
+	FILE_EMPTIED,
+	FILE_WRITTEN,
+};
+enum file_change file_change(struct file *file);
+
+/* Stores all changes, durably: the old bytes are there or the new ones. Waits for
+ * the writer lock of the store, up to 30 s; meanwhile the file can be read and
+ * changed by others, but is stored by one thread at a time. -EINVAL if it is no
+ * working set of this image, -ESTALE if the snapshot is gone, -EBUSY, -EROFS,
+ * -ENOSPC, ...: what was stored before is untouched. */
+int file_store(struct file *file, struct index *index) MUST_CHECK;
 
 #endif

@@ -13,7 +13,9 @@ libfusefs_a_SOURCES = \
 	fusefs/node.c fusefs/node.h \
 	fusefs/ops.c fusefs/ops.h \
 	fusefs/repeat.c fusefs/repeat.h \
+	fusefs/reply.c fusefs/reply.h \
 	fusefs/settings.c fusefs/settings.h \
+	fusefs/storing.c fusefs/storing.h \
 	fusefs/threads.c fusefs/threads.h \
 	fusefs/view.h \
 	fusefs/workingset.c fusefs/workingset.h

@@ -30,6 +30,7 @@
 #include "fusefs/mount.h"
 #include "fusefs/ops.h"
 #include "fusefs/settings.h"
+#include "fusefs/storing.h"
 #include "fusefs/threads.h"
 #include "fusefs/view.h"
 
@@ -165,7 +166,8 @@ static int begin(const struct request *request, struct view *view, struct thread
 	if (r < 0)
 		return r;
 	mount_tune(mount);
-	return threads_start(threads, mount->session);
+	r = storing_start(view->storing, view);
+	return r < 0 ? r : threads_start(threads, mount->session);
 }
 
 static int check_place(const struct request *request, struct mount *mount)
@@ -179,6 +181,7 @@ static int run_view(const struct request *request, struct store *store, struct m
 		    int ready_fd)
 {
 	AUTO(threads_close_at) struct threads *threads = NULL;
+	AUTO(storing_close_at) struct storing *storing = NULL;
 	struct view view = {
 		.store = store,
 		.settings = request->settings,
@@ -194,8 +197,11 @@ static int run_view(const struct request *request, struct store *store, struct m
 	snprintf(holder, sizeof(holder), "pagodafs on %s", mount->point);
 	store_set_holder(store, holder);
 	r = threads_open(store, &threads);
+	if (r == 0)
+		r = storing_open(store, &storing);
 	if (r < 0)
 		return store_failed(request, r);
+	view.storing = storing;
 	signals = block_signals();
 	r = signals < 0 ? signals : begin(request, &view, threads, mount);
 	if (r < 0) {
@@ -207,6 +213,7 @@ static int run_view(const struct request *request, struct store *store, struct m
 	if (ready_fd >= 0)
 		daemon_ready(ready_fd);
 	code = end_of_view(threads, mount, signals);
+	storing_close(TAKE_PTR(storing));
 	file_close_all(&view.files);
 	return code;
 }

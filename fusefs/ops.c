@@ -17,20 +17,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/fail.h"
-#include "base/log.h"
 #include "db/catalog.h"
 #include "fusefs/file.h"
 #include "fusefs/listing.h"
 #include "fusefs/names.h"
 #include "fusefs/node.h"
+#include "fusefs/reply.h"
+#include "fusefs/storing.h"
 #include "fusefs/threads.h"
 #include "fusefs/view.h"
 
@@ -47,85 +46,6 @@ static struct view *view_of(fuse_req_t req)
 static struct file *file_of(const struct fuse_file_info *fi)
 {
 	return (struct file *)(uintptr_t)fi->fh;
-}
-
-/* ---- errors ---- */
-
-static int errno_of(int err)
-{
-	switch (err) {
-	case -EBADMSG:
-	case -EPROTONOSUPPORT:
-		return EIO;
-	default:
-		return -err;
-	}
-}
-
-/* Is it an answer to the caller rather than trouble of the store? */
-static bool is_answer(int err)
-{
-	switch (err) {
-	case -ENOENT:
-	case -ESTALE:
-	case -EROFS:
-	case -ENXIO:
-	case -ENAMETOOLONG:
-	case -EFBIG:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static void say(struct view *view, const char *what, const char *object, int err)
-{
-	char line[FAIL_TEXT_MAX + 256];
-	uint64_t held;
-
-	if (err == -EBADMSG)
-		snprintf(line, sizeof(line),
-			 "%s of %s: %s; pagoda -s %s check --read-data finds all that is damaged",
-			 what, object, fail_text(err), store_path(view->store));
-	else
-		snprintf(line, sizeof(line), "%s of %s: %s", what, object, fail_text(err));
-	if (!repeat_allows(&view->said, line, clock_monotonic_ns(), &held))
-		return;
-	if (held > 0)
-		log_error("%s (%" PRIu64 " more times since it was last said)", line, held);
-	else
-		log_error("%s", line);
-}
-
-/* Answers with err, which is negative. */
-static void reply_failure(fuse_req_t req, const char *what, const char *object, int err)
-{
-	if (!is_answer(err))
-		say(view_of(req), what, object, err);
-	fuse_reply_err(req, errno_of(err));
-}
-
-static void reply_result(fuse_req_t req, const char *what, const struct file *file, int r)
-{
-	if (r < 0)
-		reply_failure(req, what, file_name(file), r);
-	else
-		fuse_reply_err(req, 0);
-}
-
-/* For messages about a node that is not open. */
-static const char *describe(uint64_t number, char text[64])
-{
-	enum node_kind kind = node_kind(number);
-
-	if (number == NODE_ROOT)
-		snprintf(text, 64, "the root");
-	else if (kind == NODE_DIR || kind == NODE_KINDS)
-		snprintf(text, 64, "snapshot %" PRIu64, node_id(number));
-	else
-		snprintf(text, 64, "%s of snapshot %" PRIu64, node_type(kind)->name,
-			 node_id(number));
-	return text;
 }
 
 /* ---- the session ---- */
@@ -169,35 +89,9 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_entry(req, &entry);
 }
 
-static void reply_stat(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi)
-{
-	struct stat st;
-	char text[64];
-	double timeout;
-	int r = names_stat(view_of(req), threads_current()->index, ino, &st, &timeout);
-
-	if (r < 0) {
-		reply_failure(req, "stat", describe(ino, text), r);
-		return;
-	}
-	if (fi) /* what was taken at open stays as long as it was */
-		st.st_size = (off_t)file_size(file_of(fi));
-	fuse_reply_attr(req, &st, timeout);
-}
-
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	reply_stat(req, ino, fi);
-}
-
-static int set_size(struct view *view, fuse_ino_t ino, uint64_t size,
-		    const struct fuse_file_info *fi)
-{
-	if (fi)
-		return file_truncate(file_of(fi), size);
-	if (!node_type(node_kind(ino))->is_replaceable)
-		return -EROFS;
-	return file_truncate_number(&view->files, threads_current()->index, ino, size);
+	reply_stat(req, threads_current()->index, ino, fi ? file_of(fi) : NULL);
 }
 
 /* Owner, mode and times are the mount's and the snapshot's, not the caller's. */
@@ -205,7 +99,9 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 		       struct fuse_file_info *fi)
 {
 	enum node_kind kind = ino == NODE_ROOT ? NODE_DIR : node_kind(ino);
-	char text[64];
+	struct view *view = view_of(req);
+	uint64_t size = (uint64_t)attr->st_size;
+	char text[REPLY_NODE_ROOM];
 	int r;
 
 	if (kind == NODE_KINDS) {
@@ -216,11 +112,18 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 		fuse_reply_err(req, EPERM);
 		return;
 	}
-	r = set_size(view_of(req), ino, (uint64_t)attr->st_size, fi);
+	if (fi)
+		r = file_truncate(file_of(fi), size);
+	else if (!node_type(kind)->is_replaceable)
+		r = -EROFS;
+	else if (!file_truncate_open(&view->files, ino, size, &r)) {
+		storing_truncate(view->storing, req, ino, size);
+		return;
+	}
 	if (r < 0)
-		reply_failure(req, "truncation", describe(ino, text), r);
+		reply_failure(req, "truncation", reply_node(ino, text), r);
 	else
-		reply_stat(req, ino, fi);
+		reply_stat(req, threads_current()->index, ino, fi ? file_of(fi) : NULL);
 }
 
 /* ---- extended attributes: how `pagoda umount` finds the daemon ---- */
@@ -269,13 +172,13 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct stat st;
-	char text[64];
+	char text[REPLY_NODE_ROOM];
 	double timeout;
 	int r = names_stat(view_of(req), threads_current()->index, ino, &st, &timeout);
 
 	/* implemented, so that the kernel does not cache listings on its own */
 	if (r < 0)
-		reply_failure(req, "opening", describe(ino, text), r);
+		reply_failure(req, "opening", reply_node(ino, text), r);
 	else
 		fuse_reply_open(req, fi);
 }
@@ -291,15 +194,15 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct worker *worker = threads_current();
 	struct listing listing = {
 		.req = req, .data = worker->reply, .room = MIN(size, THREADS_REPLY_BYTES)};
-	char text[64];
+	char text[REPLY_NODE_ROOM];
 	int r = ino == NODE_ROOT ? listing_root(&listing, worker->index, (uint64_t)off)
 				 : listing_snapshot(&listing, worker->index, ino, (uint64_t)off);
 
 	if (r == 0 && listing.left_out < 0)
-		say(view_of(req), "listing", describe(ino, text), listing.left_out);
+		reply_log(view_of(req), "listing", reply_node(ino, text), listing.left_out);
 	/* what was listed before an error is worth an answer; the error comes again */
 	if (r < 0 && listing.used == 0)
-		reply_failure(req, "listing", describe(ino, text), r);
+		reply_failure(req, "listing", reply_node(ino, text), r);
 	else
 		fuse_reply_buf(req, listing.data, listing.used);
 }
@@ -312,11 +215,11 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct view *view = view_of(req);
 	struct worker *worker = threads_current();
 	struct file *file;
-	char text[64];
+	char text[REPLY_NODE_ROOM];
 	int r = file_open(&view->files, worker->index, ino, for_writing, &file);
 
 	if (r < 0) {
-		reply_failure(req, "opening", describe(ino, text), r);
+		reply_failure(req, "opening", reply_node(ino, text), r);
 		return;
 	}
 	fi->fh = (uintptr_t)file;
@@ -325,20 +228,21 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fi->noflush = !for_writing; /* its close stores nothing: one request less */
 	/* an interrupted open(2) never hears of this handle, nor sends a release */
 	if (fuse_reply_open(req, fi) == -ENOENT)
-		file_close(&view->files, worker->index, file);
+		file_close(&view->files, file);
 }
 
-static void op_release(fuse_req_t req, UNUSED fuse_ino_t ino, struct fuse_file_info *fi)
+/* Answered before it is done: nobody waits for it, and it would count against
+ * the requests of the read-ahead. */
+static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct view *view = view_of(req);
 	struct file *file = file_of(fi);
-	int r = file_close(&view->files, threads_current()->index, file);
-	char text[64];
 
-	/* nobody hears the answer, so every failure is worth a line */
-	if (r < 0)
-		say(view, "storing", describe(ino, text), r);
 	fuse_reply_err(req, 0);
+	if (file_change(file) == FILE_EMPTIED)
+		storing_release(view->storing, ino, file);
+	else
+		file_close(&view->files, file);
 }
 
 /* The whole range up to the end of the file, or EIO: a short answer inside it
@@ -360,7 +264,7 @@ static void op_read(fuse_req_t req, UNUSED fuse_ino_t ino, size_t size, off_t of
 		fuse_reply_buf(req, worker->reply, len);
 		return;
 	}
-	say(view_of(req), "read", file_name(file), r);
+	reply_log(view_of(req), "read", file_name(file), r);
 	fuse_reply_err(req, EIO);
 }
 
@@ -380,7 +284,10 @@ static void op_flush(fuse_req_t req, UNUSED fuse_ino_t ino, struct fuse_file_inf
 {
 	struct file *file = file_of(fi);
 
-	reply_result(req, "storing", file, file_flush(file, threads_current()->index));
+	if (file_change(file) == FILE_WRITTEN)
+		storing_store(view_of(req)->storing, req, file);
+	else
+		fuse_reply_err(req, 0);
 }
 
 static void op_fsync(fuse_req_t req, UNUSED fuse_ino_t ino, UNUSED int datasync,
@@ -388,7 +295,10 @@ static void op_fsync(fuse_req_t req, UNUSED fuse_ino_t ino, UNUSED int datasync,
 {
 	struct file *file = file_of(fi);
 
-	reply_result(req, "storing", file, file_sync(file, threads_current()->index));
+	if (file_change(file) != FILE_STORED)
+		storing_store(view_of(req)->storing, req, file);
+	else
+		fuse_reply_err(req, 0);
 }
 
 static void op_lseek(fuse_req_t req, UNUSED fuse_ino_t ino, off_t off, int whence,

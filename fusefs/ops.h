@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The operations of the view: requests of the kernel in, replies out.
- *
- * Errors of the store become errors of a file system here, and those that an
- * operator should know are logged here, each once.
+ * The operations of the view: requests of the kernel in, replies out. None of
+ * them waits for a writer of the store: see storing.h.
  */
 #ifndef PAGODA_FUSEFS_OPS_H
 #define PAGODA_FUSEFS_OPS_H

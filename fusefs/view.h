@@ -12,10 +12,13 @@
 #include "fusefs/repeat.h"
 #include "fusefs/settings.h"
 
+struct storing;
+
 struct view {
 	struct store *store;	  /* borrowed */
 	struct settings settings; /* constant while mounted */
 	uint64_t since_ns;	  /* wall clock, when it was mounted */
+	struct storing *storing;  /* borrowed */
 	struct file_table files;
 	struct repeat said;
 };

@@ -69,6 +69,7 @@ SCRIPT_TESTS += \
 	tests/test-view-readonly.sh \
 	tests/test-view-refuse.sh \
 	tests/test-view-space.sh \
+	tests/test-view-storing.sh \
 	tests/test-view-tree.sh \
 	tests/test-view-user.sh \
 	tests/test-view-workingset.sh

@@ -178,3 +178,30 @@ int probe_replace(char **argv)
 	expect_content(path, "");
 	return 0;
 }
+
+/* ---- hold-writer STORE: nobody else writes to it until standard input ends ---- */
+
+int probe_hold_writer(char **argv)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 1, .l_len = 1};
+	char path[600];
+	char byte;
+
+	snprintf(path, sizeof(path), "%s/lock", argv[0]);
+	if (fcntl(must_open(path, O_RDWR), F_OFD_SETLKW, &lock) < 0)
+		die("lock: %s", strerror(errno));
+	puts("holding");
+	fflush(stdout);
+	while (read(STDIN_FILENO, &byte, 1) > 0)
+		;
+	return 0;
+}
+
+/* ---- empty FILE: by its name; truncate(1) opens it ---- */
+
+int probe_empty(char **argv)
+{
+	if (truncate(argv[0], 0) < 0)
+		die("truncate: %s", strerror(errno));
+	return 0;
+}

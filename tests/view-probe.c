@@ -120,6 +120,8 @@ static const struct {
 	{"replace", 1, probe_replace},
 	{"uniform", 1, probe_uniform},
 	{"pid", 1, probe_pid},
+	{"hold-writer", 1, probe_hold_writer},
+	{"empty", 1, probe_empty},
 	{"cached", 1, probe_cached},
 	{"wait", 1, probe_wait},
 	{"wait-view", 1, probe_wait_view},

@@ -35,6 +35,8 @@ int probe_uniform(char **argv);
 int probe_sealed(char **argv);
 int probe_refuse(char **argv);
 int probe_replace(char **argv);
+int probe_hold_writer(char **argv);
+int probe_empty(char **argv);
 
 /* view-probe-cache.c */
 int probe_cached(char **argv);

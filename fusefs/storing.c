@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "fusefs/storing.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fail.h"
+#include "db/index.h"
+#include "fusefs/reply.h"
+
+#define WAITING_MOST 64 /* requests to be answered */
+
+struct job {
+	/* Does it, or with a negative err answers with that; returns what came of it. */
+	int (*run)(struct storing *storing, struct job *job, int err);
+	fuse_req_t req;	   /* NULL where nobody waits for an answer */
+	struct file *file; /* NULL to truncate */
+	uint64_t number;   /* of the node; not to store */
+	uint64_t size;	   /* to truncate to */
+	uint64_t since_ns; /* monotonic, when it came */
+	struct job *next;
+};
+
+struct storing {
+	struct view *view;   /* borrowed */
+	struct index *index; /* owned; of the thread once it is started */
+	uint64_t busy_ns;    /* when the last wait in vain began; of the thread */
+	pthread_t id;
+	bool started;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	/* Protected by lock: */
+	struct job *first;
+	struct job **end; /* where the next goes */
+	size_t waiting;	  /* jobs with a request, also the one being done */
+	bool ending;
+};
+
+/* ---- what is done ---- */
+
+static int run_store(struct storing *storing, struct job *job, int err)
+{
+	int r = err < 0 ? err : file_store(job->file, storing->index);
+
+	reply_result(job->req, "storing", job->file, r);
+	return r;
+}
+
+static int run_truncate(struct storing *storing, struct job *job, int err)
+{
+	char text[REPLY_NODE_ROOM];
+	int r = err < 0 ? err
+			: file_truncate_closed(&storing->view->files, storing->index, job->number,
+					       job->size);
+
+	if (r < 0)
+		reply_failure(job->req, "truncation", reply_node(job->number, text), r);
+	else
+		reply_stat(job->req, storing->index, job->number, NULL);
+	return r;
+}
+
+static int run_release(struct storing *storing, struct job *job, int err)
+{
+	char text[REPLY_NODE_ROOM];
+	int r = err < 0 ? err : file_store(job->file, storing->index);
+
+	/* nobody hears an answer, so every failure is worth a line */
+	if (r < 0)
+		reply_log(storing->view, "storing", reply_node(job->number, text), r);
+	file_close(&storing->view->files, job->file);
+	return r;
+}
+
+/* ---- the thread ---- */
+
+static void run(struct storing *storing, struct job *job)
+{
+	uint64_t began_ns = clock_monotonic_ns();
+	int err = 0;
+
+	if (job->since_ns <= storing->busy_ns)
+		err = fail_with(-EBUSY, "others write to the store for too long: try again later");
+	if (job->run(storing, job, err) == -EBUSY && err == 0)
+		storing->busy_ns = began_ns;
+}
+
+/* The next job; NULL at the end, when none is left. */
+static struct job *take(struct storing *storing)
+{
+	struct job *job;
+
+	pthread_mutex_lock(&storing->lock);
+	while (!storing->first && !storing->ending)
+		pthread_cond_wait(&storing->changed, &storing->lock);
+	job = storing->first;
+	if (job) {
+		storing->first = job->next;
+		if (!job->next)
+			storing->end = &storing->first;
+	}
+	pthread_mutex_unlock(&storing->lock);
+	return job;
+}
+
+static void *thread_main(void *argument)
+{
+	struct storing *storing = argument;
+	struct job *job;
+
+	while ((job = take(storing))) {
+		bool waited = job->req;
+
+		run(storing, job);
+		free(job);
+		pthread_mutex_lock(&storing->lock);
+		storing->waiting -= waited;
+		pthread_mutex_unlock(&storing->lock);
+	}
+	return NULL;
+}
+
+/* ---- the queue ---- */
+
+/* Takes job over unless it fails. */
+static int put(struct storing *storing, struct job *job)
+{
+	int r = 0;
+
+	job->since_ns = clock_monotonic_ns();
+	pthread_mutex_lock(&storing->lock);
+	if (job->req && storing->waiting == WAITING_MOST) {
+		r = fail_with(-EBUSY, "%d others wait to be stored: try again later", WAITING_MOST);
+	} else {
+		storing->waiting += job->req != NULL;
+		*storing->end = job;
+		storing->end = &job->next;
+		pthread_cond_signal(&storing->changed);
+	}
+	pthread_mutex_unlock(&storing->lock);
+	return r;
+}
+
+static void submit(struct storing *storing, const struct job *job)
+{
+	struct job refused = *job;
+	struct job *copy = malloc(sizeof(*copy));
+	int r;
+
+	if (copy) {
+		*copy = *job;
+		r = put(storing, copy);
+	} else {
+		r = fail_with(-ENOMEM, "out of memory");
+	}
+	if (r == 0)
+		return;
+	free(copy);
+	refused.run(storing, &refused, r);
+}
+
+void storing_store(struct storing *storing, fuse_req_t req, struct file *file)
+{
+	submit(storing, &(struct job){.run = run_store, .req = req, .file = file});
+}
+
+void storing_truncate(struct storing *storing, fuse_req_t req, uint64_t number, uint64_t size)
+{
+	submit(storing,
+	       &(struct job){.run = run_truncate, .req = req, .number = number, .size = size});
+}
+
+void storing_release(struct storing *storing, uint64_t number, struct file *file)
+{
+	submit(storing, &(struct job){.run = run_release, .file = file, .number = number});
+}
+
+/* ---- beginning and end ---- */
+
+int storing_open(struct store *store, struct storing **ret)
+{
+	struct storing *storing = calloc(1, sizeof(*storing));
+	int r;
+
+	if (!storing)
+		return fail_with(-ENOMEM, "out of memory");
+	r = index_open(store, &storing->index);
+	if (r < 0) {
+		free(storing);
+		return r;
+	}
+	pthread_mutex_init(&storing->lock, NULL);
+	pthread_cond_init(&storing->changed, NULL);
+	storing->end = &storing->first;
+	*ret = storing;
+	return 0;
+}
+
+int storing_start(struct storing *storing, struct view *view)
+{
+	int err;
+
+	storing->view = view;
+	err = pthread_create(&storing->id, NULL, thread_main, storing);
+	if (err)
+		return fail_with(-err, "cannot start a thread: %s", strerror(err));
+	storing->started = true;
+	return 0;
+}
+
+void storing_close(struct storing *storing)
+{
+	if (!storing)
+		return;
+	if (storing->started) {
+		pthread_mutex_lock(&storing->lock);
+		storing->ending = true;
+		pthread_cond_signal(&storing->changed);
+		pthread_mutex_unlock(&storing->lock);
+		pthread_join(storing->id, NULL);
+	}
+	pthread_cond_destroy(&storing->changed);
+	pthread_mutex_destroy(&storing->lock);
+	index_close(storing->index);
+	free(storing);
+}

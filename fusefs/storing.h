@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The thread that stores working sets.
+ *
+ * Storing waits for the writer lock of the store, up to 30 s. A thread that
+ * answers the kernel must not: four such waits would stop every read of the view,
+ * and the machines that run from it. So requests that store are put in a queue
+ * and answered from here when it is done, in the order in which they came.
+ *
+ * Who waited all the time in which another found the store busy is told so too,
+ * so nobody waits longer than two such times.
+ */
+#ifndef PAGODA_FUSEFS_STORING_H
+#define PAGODA_FUSEFS_STORING_H
+
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/cleanup.h"
+#include "db/store.h"
+#include "fusefs/file.h"
+#include "fusefs/fuse.h"
+#include "fusefs/view.h"
+
+struct storing;
+
+/* Main thread. Opens what the thread needs; starts none. store is borrowed.
+ * -errno with words. */
+int storing_open(struct store *store, struct storing **ret) MUST_CHECK;
+
+/* Main thread. Starts it; view is borrowed and outlives it. Signals that the
+ * caller has blocked stay blocked in it. -errno with words. */
+int storing_start(struct storing *storing, struct view *view) MUST_CHECK;
+
+/* Main thread. Does what is in the queue, then ends the thread. Before the
+ * session and the files go, after the last request. */
+void storing_close(struct storing *storing);
+DEFINE_AUTO(struct storing *, storing_close)
+
+/* Any thread, does not wait. Each answers req, at once with EBUSY if too many
+ * wait. */
+
+/* file_store. */
+void storing_store(struct storing *storing, fuse_req_t req, struct file *file);
+
+/* file_truncate_closed; answers with stat(2) of the node. */
+void storing_truncate(struct storing *storing, fuse_req_t req, uint64_t number, uint64_t size);
+
+/* file_store, then file_close; for a file of node number whose release was
+ * answered: it is never refused, and its failure is logged. */
+void storing_release(struct storing *storing, uint64_t number, struct file *file);
+
+#endif
