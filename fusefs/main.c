@@ -137,6 +137,15 @@ static int wait_for_end(struct threads *threads, struct mount *mount, int signal
 	return error;
 }
 
+/* Ends the process where threads may still run or wait: they end with it. What is
+ * mounted is taken away first: left behind it would be dead. */
+static NORETURN void leave(struct mount *mount, int code)
+{
+	if (mount->attached && mount_detach(mount) < 0)
+		log_error("%s stays mounted and dead; umount it", mount->point);
+	_exit(code);
+}
+
 static int end_of_view(struct threads *threads, struct mount *mount, int signals)
 {
 	int r = wait_for_end(threads, mount, signals);
@@ -144,7 +153,7 @@ static int end_of_view(struct threads *threads, struct mount *mount, int signals
 
 	if (r < 0) {
 		log_error("the view on %s ends: %s", mount->point, fail_text(r));
-		_exit(EXIT_FAILED); /* threads that still wait end with the process */
+		leave(mount, EXIT_FAILED);
 	}
 	dead = mount_clear_dead(mount);
 	if (dead < 0)
@@ -204,12 +213,8 @@ static int run_view(const struct request *request, struct store *store, struct m
 	view.storing = storing;
 	signals = block_signals();
 	r = signals < 0 ? signals : begin(request, &view, threads, mount);
-	if (r < 0) {
-		code = mount_failed(request, r);
-		if (mount->attached && mount_detach(mount) < 0)
-			log_error("%s stays mounted and dead; umount it", mount->point);
-		_exit(code); /* some threads may run: they end with the process */
-	}
+	if (r < 0)
+		leave(mount, mount_failed(request, r));
 	if (ready_fd >= 0)
 		daemon_ready(ready_fd);
 	code = end_of_view(threads, mount, signals);

@@ -70,6 +70,7 @@ SCRIPT_TESTS += \
 	tests/test-view-refuse.sh \
 	tests/test-view-space.sh \
 	tests/test-view-storing.sh \
+	tests/test-view-thread.sh \
 	tests/test-view-tree.sh \
 	tests/test-view-user.sh \
 	tests/test-view-workingset.sh
