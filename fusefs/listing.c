@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
+#include "base/fail.h"
 #include "db/catalog.h"
 #include "fusefs/node.h"
 
@@ -46,6 +47,7 @@ int listing_root(struct listing *listing, struct index *index, uint64_t off)
 		off = row.id + 2;
 		if (r < 0) { /* one that cannot be read does not hide the others */
 			listing->left_out = r;
+			fail_copy(r, listing->why); /* the next call has words of its own */
 			continue;
 		}
 		if (!listing_add(listing, row.name, node_number(row.id, NODE_DIR), S_IFDIR, off))

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/attributes.h"
+#include "base/fail.h"
 #include "db/index.h"
 #include "fusefs/fuse.h"
 
@@ -22,7 +23,8 @@ struct listing {
 	char *data;  /* borrowed */
 	size_t room; /* bytes of data */
 	size_t used;
-	int left_out; /* -EBADMSG if a snapshot was, with words of the last */
+	int left_out;		 /* -EBADMSG if a snapshot was, else 0 */
+	char why[FAIL_TEXT_MAX]; /* of the last that was */
 };
 
 /* Adds entries from offset off on until it is full. On an error what was added

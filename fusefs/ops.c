@@ -199,7 +199,8 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 				 : listing_snapshot(&listing, worker->index, ino, (uint64_t)off);
 
 	if (r == 0 && listing.left_out < 0)
-		reply_log(view_of(req), "listing", reply_node(ino, text), listing.left_out);
+		reply_log(view_of(req), "listing", reply_node(ino, text),
+			  fail_with(listing.left_out, "%s", listing.why));
 	/* what was listed before an error is worth an answer; the error comes again */
 	if (r < 0 && listing.used == 0)
 		reply_failure(req, "listing", reply_node(ino, text), r);

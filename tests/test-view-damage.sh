@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # A flipped byte in a pack: that page is EIO and SIGBUS, the message names it,
 # every other page is fine, and a thousand reads make one line. A page row that
-# names another page, however valid: the snapshot cannot be opened.
+# names another page, however valid: the snapshot cannot be opened. A row of a
+# snapshot that cannot be read: the others are listed, and a message says it.
 . "${srcdir:-.}/tests/functions.sh"
 requires_fuse
 probe=$top_builddir/tests/view-probe
+sql=$top_builddir/tests/index-sql
 
 # 64 pages that do not compress, so page N is at a place that can be found
 head -c 262144 /dev/urandom >one.img
@@ -39,6 +41,25 @@ expect_text "one/mem" log
 	fail "not one line for one page"
 }
 pagoda umount view || fail "umount"
+
+say "a snapshot that cannot be listed"
+for name in after last; do
+	pagoda -s store import $name one.img >/dev/null || fail "import"
+done
+"$pagodafs" store view 2>log || fail "mount"
+[ "$(ls view | tr '\n' ' ')" = "after last one " ] || fail "not all are listed: $(ls view)"
+"$sql" store/index.db "UPDATE snapshot SET name = 'no/name' WHERE name = 'after'" || fail "index-sql"
+for i in 1 2 3; do
+	[ "$(ls view | tr '\n' ' ')" = "last one " ] || fail "listed: $(ls view)"
+done
+same one.img view/last/mem
+[ "$(grep -c 'listing of the root' log)" = 1 ] || {
+	cat log >&2
+	fail "not one line for one snapshot"
+}
+expect_text "listing of the root: the name of snapshot 2 is none" log
+pagoda umount view || fail "umount"
+"$sql" store/index.db "UPDATE snapshot SET name = 'after' WHERE name = 'no/name'" || fail "index-sql"
 
 say "the right page, not only a right page"
 requires_program sqlite3
