@@ -32,17 +32,17 @@ pagoda -s store rm held || fail "rm after interrupted readers"
 
 say "one name, many machines"
 mkfifo stop
-sleep 1000 >stop &
-started $!
-stopper=$!
+exec 5<>stop # a writer from the beginning, so that nobody waits for one
 readers=
 for i in 1 2; do
-	"$probe" uniform view/vm/mem <stop &
+	"$probe" uniform view/vm/mem <stop 5>&- &
 	readers="$readers $!"
 	started $!
 done
 byte=a
-rounds=${ROUNDS:-100}
+rounds=100
+[ -z "${PAGODA_LONG:-}" ] || rounds=1000
+rounds=${ROUNDS:-$rounds}
 round=0
 while [ $round -lt "$rounds" ]; do
 	next=b
@@ -66,8 +66,7 @@ while [ $round -lt "$rounds" ]; do
 	byte=$next
 	round=$((round + 1))
 done
-kill $stopper
-ended $stopper
+exec 5>&-
 for reader in $readers; do
 	wait "$reader" || fail "a reader saw what it must not"
 	ended "$reader"
