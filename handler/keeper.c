@@ -250,15 +250,27 @@ static void signals_take(struct keeper *k)
 	}
 }
 
+/*
+ * A signal that ends keeper and workers at once, as a closed terminal sends it to
+ * the whole group, would close every userfaultfd, and machines would read zeros. So
+ * those meant to end a program stop this one in order, and the others are blocked, in
+ * the workers too; all but what the processor itself brings, and job control.
+ */
 static int signals_open(struct keeper *k)
 {
+	static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1};
+	static const int left[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS,
+				   SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGCHLD};
+	sigset_t blocked;
 	sigset_t set;
 
+	sigfillset(&blocked);
+	for (size_t i = 0; i < ARRAY_SIZE(left); i++)
+		sigdelset(&blocked, left[i]);
 	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGUSR1);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+	for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
+		sigaddset(&set, taken[i]);
+	if (sigprocmask(SIG_BLOCK, &blocked, NULL) < 0)
 		return -errno;
 	k->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return k->signals < 0 ? -errno : 0;

@@ -129,7 +129,9 @@ start_handler() {
 	source_=$2
 	shift 2
 	mkfifo "$work/ready.$$"
-	"$handler" --listen "$socket_" --ready-fd 3 "$@" "$source_" 3>"$work/ready.$$" &
+	# shellcheck disable=SC2086 # $launcher: none, or the words of a command
+	${launcher:-} "$handler" --listen "$socket_" --ready-fd 3 "$@" "$source_" \
+		3>"$work/ready.$$" &
 	handler_pid=$!
 	started "$handler_pid"
 	read -r _ <"$work/ready.$$" || fail "pagoda-handler did not start"

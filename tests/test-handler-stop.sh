@@ -86,3 +86,24 @@ expect_end 137 "$2"
 expect_end 137 "$3"
 expect_end 0 "$handler_pid"
 expect_text 'another machine was first' log
+
+# what ends keeper and worker at once would leave a machine to zeros: a closed
+# terminal sends its signals to the whole group. The machine has given its
+# userfaultfd away, so it would see them.
+launcher=setsid
+for signal in HUP QUIT; do
+	start_handler socket image 2>log
+	start_client -i image -s socket --wait --close-uffd --all
+	kill -$signal "-$handler_pid"
+	expect_end 137 "$client_pid"
+	expect_end 0 "$handler_pid"
+done
+start_handler socket image 2>log
+start_client -i image -s socket --wait --close-uffd -n 500 --all
+for signal in ALRM USR2 ABRT VTALRM PROF; do
+	kill -$signal "-$handler_pid"
+done
+go_on
+expect_right
+kill -TERM "$handler_pid"
+expect_end 0 "$handler_pid"
