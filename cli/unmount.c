@@ -28,10 +28,9 @@
 #include "base/fail.h"
 #include "base/mounts.h"
 #include "base/units.h"
+#include "base/view-names.h"
 #include "cli/program.h"
 
-#define VIEW_TYPE "fuse.pagodafs"
-#define XATTR_PID "user.pagoda.pid"
 /* RELEASE arrives after close() has returned: what was just closed may still
  * count as open. */
 #define BUSY_WAIT_NS (2 * NS_PER_SEC)
@@ -87,7 +86,7 @@ static int read_pid(const char *path, pid_t *ret_pid)
 {
 	char text[32];
 	uint64_t pid;
-	ssize_t n = getxattr(path, XATTR_PID, text, sizeof(text) - 1);
+	ssize_t n = getxattr(path, VIEW_XATTR_PID, text, sizeof(text) - 1);
 
 	if (n < 0)
 		return fail_with(-errno, "asking for its daemon: %s", strerror(errno));
@@ -190,7 +189,7 @@ static int check_answers(const char *dir)
 	if (child < 0)
 		return fail_with(-errno, "cannot fork: %s", strerror(errno));
 	if (child == 0) {
-		(void)!getxattr(dir, XATTR_PID, text, sizeof(text));
+		(void)!getxattr(dir, VIEW_XATTR_PID, text, sizeof(text));
 		_exit(0);
 	}
 	fd = ended.fd = pidfd_open(child, 0);

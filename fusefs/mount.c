@@ -21,11 +21,12 @@
 #include "base/fail.h"
 #include "base/io.h"
 #include "base/mounts.h"
+#include "base/view-names.h"
 #include "fusefs/fuse.h"
 
 /* A view shows data: nothing in it is a program or a device, and its times do
  * not move. default_permissions leaves the mode check to the kernel. */
-#define ALWAYS "subtype=pagodafs,default_permissions,nodev,nosuid,noexec,noatime"
+#define ALWAYS "subtype=" VIEW_SUBTYPE ",default_permissions,nodev,nosuid,noexec,noatime"
 #define STACKED_MOST 64 /* mounts of ours at one place that are taken away */
 
 /* What libfuse complained about last, instead of on standard error. */
@@ -105,7 +106,7 @@ static int clear_stale(const struct mount *mount)
 
 	if (r == -ENOENT)
 		return 0;
-	if (r < 0 || strcmp(entry.type, MOUNT_TYPE) != 0)
+	if (r < 0 || strcmp(entry.type, VIEW_TYPE) != 0)
 		return r;
 	if (probe(mount->fd) != -ENOTCONN)
 		return fail_with(-EBUSY, "a view is mounted there; pagoda umount %s takes it away",
@@ -272,7 +273,7 @@ int mount_attach(struct mount *mount, const char *store, const struct settings *
 	if (r == 0)
 		r = mounts_find(mount->point, &entry);
 	close(TAKE_FD(mount->fd)); /* it would keep the file system below busy */
-	if (r < 0 || strcmp(entry.type, MOUNT_TYPE) != 0)
+	if (r < 0 || strcmp(entry.type, VIEW_TYPE) != 0)
 		return fail_with(r < 0 ? r : -EIO, "the mount is not in the mount table");
 	mount->major = entry.major;
 	mount->minor = entry.minor;

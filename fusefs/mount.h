@@ -17,8 +17,6 @@
 struct fuse_lowlevel_ops;
 struct fuse_session;
 
-#define MOUNT_TYPE "fuse.pagodafs"
-
 struct mount {
 	int fd;			      /* owned: the directory, O_PATH; -1 once mounted */
 	char point[PATH_MAX];	      /* absolute */

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "base/view-names.h"
 #include "db/catalog.h"
 #include "fusefs/file.h"
 #include "fusefs/listing.h"
@@ -34,9 +35,6 @@
 #include "fusefs/view.h"
 
 #define REQUESTS_MOST 64 /* readahead in flight */
-
-#define XATTR_PID "user.pagoda.pid"
-#define XATTR_STORE "user.pagoda.store"
 
 static struct view *view_of(fuse_req_t req)
 {
@@ -130,9 +128,9 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 
 static const char *xattr_value(struct view *view, const char *name, char text[32])
 {
-	if (strcmp(name, XATTR_STORE) == 0)
+	if (strcmp(name, VIEW_XATTR_STORE) == 0)
 		return store_path(view->store);
-	if (strcmp(name, XATTR_PID) != 0)
+	if (strcmp(name, VIEW_XATTR_PID) != 0)
 		return NULL;
 	snprintf(text, 32, "%d", (int)getpid());
 	return text;
@@ -162,7 +160,7 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 
 static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
-	static const char names[] = XATTR_PID "\0" XATTR_STORE;
+	static const char names[] = VIEW_XATTR_PID "\0" VIEW_XATTR_STORE;
 
 	reply_xattr(req, names, ino == NODE_ROOT ? sizeof(names) : 0, size);
 }
