@@ -12,10 +12,15 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/fail.h"
 
 #define BACKLOG 128
+#define LOCK_PAUSE_NS (10 * NS_PER_MS)
+#define LOCK_TRIES_OPEN 100 /* nothing runs yet: a second may pass */
+#define LOCK_TRIES_CLOSE 2  /* machines may wait to be seen to their end */
 
 struct listener {
 	const char *path; /* borrowed */
@@ -32,9 +37,11 @@ static int failed(const struct listener *listener, int err, const char *what)
 			 strerror(-err));
 }
 
-/* The lock under which names in the directory of path change hands. Returns the
- * descriptor that holds it. */
-static int directory_lock(const char *path)
+/* The lock under which names in the directory of path change hands. Others of us
+ * hold it for a few system calls only; but whoever can open the directory can hold
+ * it for ever, so it is not waited for but asked for a few times. Returns the
+ * descriptor that holds it, -EBUSY, or -errno of open(2) or flock(2). */
+static int directory_lock(const char *path, int tries)
 {
 	AUTO_FREE char *copy = strdup(path);
 	AUTO_CLOSE int fd = -1;
@@ -42,9 +49,15 @@ static int directory_lock(const char *path)
 	if (!copy)
 		return -ENOMEM;
 	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	/* held for a few system calls only, so waiting for it is short */
-	if (fd < 0 || flock(fd, LOCK_EX) < 0)
+	if (fd < 0)
 		return -errno;
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -errno;
+		if (--tries == 0)
+			return -EBUSY;
+		nanosleep(&(struct timespec){.tv_nsec = (long)LOCK_PAUSE_NS}, NULL);
+	}
 	return TAKE_FD(fd);
 }
 
@@ -112,7 +125,10 @@ int listener_open(const char *path, struct listener **ret)
 		return -ENOMEM;
 	listener->path = path;
 	listener->fd = -1;
-	lock = directory_lock(path);
+	lock = directory_lock(path, LOCK_TRIES_OPEN);
+	if (lock == -EBUSY)
+		return fail_with(lock, "listen on %s: another process has locked its directory",
+				 path);
 	if (lock < 0)
 		return failed(listener, lock, "its directory");
 	r = dead_remove(listener, &name);
@@ -136,9 +152,10 @@ void listener_close(struct listener *listener)
 	if (!listener)
 		return;
 	if (listener->bound) {
-		AUTO_CLOSE int lock = directory_lock(listener->path);
+		AUTO_CLOSE int lock = directory_lock(listener->path, LOCK_TRIES_CLOSE);
 
-		if (lstat(listener->path, &st) == 0 && st.st_dev == listener->dev &&
+		/* without the lock it stays, dead, for the next to take over */
+		if (lock >= 0 && lstat(listener->path, &st) == 0 && st.st_dev == listener->dev &&
 		    st.st_ino == listener->ino)
 			unlink(listener->path);
 	}

@@ -18,6 +18,7 @@ struct listener;
 /* Listens on path (borrowed), mode 0600. With fail_with() text:
  * -ENAMETOOLONG  more than 107 bytes
  * -EADDRINUSE    someone listens there
+ * -EBUSY         the directory stays locked
  * -EEXIST        there is something else than a socket
  * or the -errno of open(2), socket(2), bind(2), ... */
 int listener_open(const char *path, struct listener **ret) MUST_CHECK;
@@ -26,7 +27,8 @@ int listener_open(const char *path, struct listener **ret) MUST_CHECK;
  * listener_accept() says -EINVAL. */
 void listener_shut(struct listener *listener);
 
-/* Unlinks the socket where it is still ours. Takes NULL. */
+/* Unlinks the socket where it is still ours and the directory is not locked by
+ * someone else; a socket that stays is dead and will be taken over. Takes NULL. */
 void listener_close(struct listener *listener);
 
 DEFINE_AUTO(struct listener *, listener_close)

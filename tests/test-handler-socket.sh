@@ -89,6 +89,24 @@ expect_right
 kill -TERM "$handler_pid"
 expect_end 0 "$handler_pid"
 
+# Whoever can open the directory can lock it: that holds up neither start nor end,
+# and the socket that stays is taken over.
+if command -v flock >/dev/null; then
+	mkdir held
+	start_handler held/socket image 2>log
+	exec 7<held
+	flock 7
+	kill -TERM "$handler_pid"
+	expect_end 0 "$handler_pid"
+	[ -S held/socket ] || fail "the socket should be there"
+	refused 5 "locked its directory" --listen held/socket image
+	exec 7<&-
+	start_handler held/socket image 2>log
+	kill -TERM "$handler_pid"
+	expect_end 0 "$handler_pid"
+	[ ! -e held/socket ] || fail "the socket is still there"
+fi
+
 # users
 start_handler socket image --allow-uid 12345,54321 2>log
 expect 0 "$client" -i image -s socket --refused >/dev/null 2>&1
