@@ -4,13 +4,9 @@
 #include "handler/handover.h"
 
 #include <errno.h>
-#include <jansson.h>
 
-#include "base/cleanup.h"
 #include "base/fail.h"
-
-DEFINE_AUTO(json_t *, json_decref)
-#define AUTO_JSON AUTO(json_decref_at)
+#include "handler/json.h"
 
 /* Returns true when the text ends with this byte. */
 static bool scan_byte(struct handover_scan *scan, char c)

@@ -9,6 +9,7 @@ libhandler_a_SOURCES = \
 	handler/end.c handler/end.h \
 	handler/handover.c handler/handover.h \
 	handler/install.c handler/install.h \
+	handler/json.h \
 	handler/keeper.c handler/keeper.h \
 	handler/listener.c handler/listener.h \
 	handler/machine.c handler/machine.h \

@@ -6,17 +6,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "handler/json.h"
 
 #define SCHEMA_VERSION 1
-
-DEFINE_AUTO(json_t *, json_decref)
-#define AUTO_JSON AUTO(json_decref_at)
 
 bool stats_is_prometheus(const char *path)
 {
