@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The keeper: one small process that accepts machines, starts a worker for each,
- * and sees every one of them to its end. It waits for nothing but poll().
+ * and sees every one of them to its end. It waits in poll(); nothing else it does
+ * can be held up by a machine, and the lock on the socket's directory only for
+ * moments (listener.h).
  */
 #ifndef PAGODA_HANDLER_KEEPER_H
 #define PAGODA_HANDLER_KEEPER_H
