@@ -6,6 +6,7 @@
 . "$top_srcdir/tests/handler-functions.sh"
 requires_userfaultfd
 machines=${PAGODA_MACHINES:-200}
+[ -z "${PAGODA_LONG:-}" ] || machines=1000
 make_image image 2
 
 start_handler socket image --stats=stats.json 2>log

@@ -7,6 +7,9 @@
 requires_userfaultfd
 
 make_image image 16
+operations=10000
+threads=8
+[ -z "${PAGODA_LONG:-}" ] || operations=1000000 threads=16
 mkdir view
 ln -s ../image view/mem
 
@@ -22,11 +25,11 @@ restore() {
 }
 
 restore image -n 0 -t 1
-restore view -n 10000 -t 8
-restore image -n 10000 -t 8 --generation 1.1
-restore image -n 10000 -t 8 --generation 1.7 --regions 2
-restore image -n 10000 -t 8 --generation 1.12 --regions 7
-restore image -n 10000 -t 16 --regions 400
+restore view -n $operations -t $threads
+restore image -n $operations -t $threads --generation 1.1
+restore image -n $operations -t $threads --generation 1.7 --regions 2
+restore image -n $operations -t $threads --generation 1.12 --regions 7
+restore image -n $operations -t 16 --regions 400
 restore image -n 1000 --pieces 1
 restore image -n 1000 --pieces 7 --generation 1.7
 restore image -n 1000 --send file,uffd

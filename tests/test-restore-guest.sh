@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # The whole path with a real guest's memory: guest-a imported, mounted, and served
-# from the view to a machine whose eight threads touch, compare and give back its
+# from the view to a machine whose threads touch, compare and give back its
 # pages; at the end every byte of it is compared.
 . "${srcdir:-.}/tests/functions.sh"
 requires_fuse
@@ -25,8 +25,12 @@ same copy guest-a.mem
 [ "$(du -k copy | cut -f1)" -le "$(du -k sparse | cut -f1)" ] || fail "the copy is larger"
 [ "$(du -k view/a/mem | cut -f1)" -le "$(du -k sparse | cut -f1)" ] || fail "du of the view"
 rm copy sparse
+
+threads=8
+operations=100000
+[ -z "${PAGODA_LONG:-}" ] || threads=16 operations=1000000
 start_handler socket view/a --once --stats=stats.json
-"$client" -i guest-a.mem -s socket -t 8 -n 100000 --all || fail "the machine saw a wrong byte"
+"$client" -i guest-a.mem -s socket -t "$threads" -n "$operations" --all || fail "the machine saw a wrong byte"
 wait "$handler_pid" || fail "the handler ended with $?"
 ended "$handler_pid"
 cat stats.json
