@@ -26,7 +26,7 @@ pids=
 
 cleanup() {
 	status=$?
-	trap - EXIT HUP INT TERM
+	trap - EXIT HUP INT TERM PIPE
 	cd /
 	for pid in $pids; do
 		kill -CONT "$pid" 2>/dev/null
@@ -46,6 +46,7 @@ trap cleanup EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
+trap 'exit 141' PIPE
 cd "$work" || exit 99
 
 say() { printf '%s\n' "$*" >&2; }
