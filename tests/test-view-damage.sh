@@ -62,18 +62,17 @@ pagoda umount view || fail "umount"
 "$sql" store/index.db "UPDATE snapshot SET name = 'after' WHERE name = 'no/name'" || fail "index-sql"
 
 say "the right page, not only a right page"
-requires_program sqlite3
 head -c 262144 /dev/urandom >two.img
 head -c 262144 /dev/urandom >three.img
 for name in two three; do
 	pagoda -s store import $name $name.img >/dev/null || fail "import"
 done
 # a page of two becomes its neighbour, hash and all
-sqlite3 store/index.db >/dev/null "
+"$top_builddir/tests/index-sql" store/index.db "
 	UPDATE page SET (hash, pack, offset, length) =
 		(SELECT hash, pack, offset, length FROM page AS p WHERE p.id = page.id + 1)
 	WHERE id = (SELECT page + 5 FROM extent JOIN snapshot ON snapshot.id = extent.snapshot
-		WHERE name = 'two' LIMIT 1)" || fail "sqlite3"
+		WHERE name = 'two' LIMIT 1)" || fail "SQL"
 "$pagodafs" store view 2>log || fail "mount"
 for file in mem diff; do
 	cat view/two/$file >/dev/null 2>message && fail "two/$file was opened"

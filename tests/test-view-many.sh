@@ -4,7 +4,6 @@
 # twice, none lost.
 . "${srcdir:-.}/tests/functions.sh"
 requires_fuse
-requires_program sqlite3
 probe=$top_builddir/tests/view-probe
 
 # resident KiB of the daemon
@@ -25,10 +24,10 @@ after=$(resident "$pid")
 pagoda umount view || fail "umount"
 
 say "100,000 snapshots"
-sqlite3 store/index.db >/dev/null "
+"$top_builddir/tests/index-sql" store/index.db "
 	WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99999)
 	INSERT INTO snapshot (name, size, page_size, state, created_ns, digest, layer_digest)
-	SELECT 'many-' || i, 4096, 4096, 2, 0, zeroblob(16), zeroblob(16) FROM n" || fail "sqlite3"
+	SELECT 'many-' || i, 4096, 4096, 2, 0, zeroblob(16), zeroblob(16) FROM n" || fail "SQL"
 mount_store store view
 pid=$("$probe" pid view)
 before=$(resident "$pid")

@@ -4,6 +4,8 @@
 # own, where anyone may open /dev/fuse, as on any desktop.
 [ "${VIEW_UNSHARED:-}" ] || {
 	command -v unshare >/dev/null || { echo "SKIP: needs unshare" >&2; exit 77; }
+	unshare --mount --propagation private true 2>/dev/null ||
+		{ echo "SKIP: needs a mount namespace" >&2; exit 77; }
 	[ "$(id -u)" = 0 ] || { echo "SKIP: needs root to make a namespace" >&2; exit 77; }
 	VIEW_UNSHARED=1 exec unshare --mount --propagation private sh "$0"
 }
