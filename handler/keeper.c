@@ -41,6 +41,7 @@ struct keeper {
 	enum end outcome;
 	uint64_t accept_ns; /* not to accept before this */
 	uint64_t stats_ns;  /* when the next file is due; UINT64_MAX: not by the clock */
+	int stats_error;    /* of the last time, told once */
 	struct stats stats;
 	struct pollfd watched[WATCH_MACHINES + MACHINES_MOST + LATE_MOST];
 };
@@ -49,13 +50,24 @@ struct keeper {
 
 static void stats_report(struct keeper *k)
 {
-	int r;
+	int r = 0;
 
-	if (!k->setup->stats)
-		return;
-	r = stats_write(k->setup->stats, &k->stats, k->machines);
-	if (r < 0)
+	if (k->setup->stats)
+		r = stats_write(k->setup->stats, &k->stats, k->machines);
+	if (r < 0 && r != k->stats_error) /* it may come every second */
 		log_warning("write statistics to %s: %s", k->setup->stats, strerror(-r));
+	k->stats_error = r;
+}
+
+/* A place that cannot be written to is told before a machine depends on us. */
+static int stats_begin(struct keeper *k)
+{
+	int r = 0;
+
+	if (k->setup->stats)
+		r = stats_write(k->setup->stats, &k->stats, NULL);
+	return r < 0 ? fail_with(r, "write statistics to %s: %s", k->setup->stats, strerror(-r))
+		     : 0;
 }
 
 static void stats_tick(struct keeper *k)
@@ -87,7 +99,7 @@ static void end_tell(struct keeper *k, const struct machine *m)
 /* What the last step of a machine means for the others and for the record. */
 static void machine_look(struct keeper *k, struct machine *m)
 {
-	if (k->setup->once && !k->one && m->received) {
+	if (k->setup->once && !k->one && m->received && !m->unwelcome) {
 		k->one = m;
 		k->policy.full = true;
 	}
@@ -163,6 +175,16 @@ static void sweep(struct keeper *k)
 
 /* ---- connections ---- */
 
+/* What it has sent is received: if that is its memory, it may have kept no copy of
+ * what we would close, and must not run on. */
+static void turn_away(struct keeper *k, struct machine *m)
+{
+	hang_up(k, m);
+	if (!m->end)
+		log_warning("machine %d refused: user %u is not in --allow-uid", (int)m->pid,
+			    (unsigned int)m->uid);
+}
+
 static void connection_take(struct keeper *k, int conn)
 {
 	struct machine *m;
@@ -174,15 +196,13 @@ static void connection_take(struct keeper *k, int conn)
 		return;
 	}
 	k->stats.connections++;
-	if (!allow_has(&k->setup->allow, m->uid)) {
-		log_warning("machine %d refused: user %u is not in --allow-uid", (int)m->pid,
-			    (unsigned int)m->uid);
-		machine_free(m);
-		return;
-	}
+	m->unwelcome = !allow_has(&k->setup->allow, m->uid);
 	waiting_limit(k);
 	machine_append(k, m);
-	machine_step(k, m, POLLIN); /* most have sent all they have to say */
+	if (m->unwelcome)
+		turn_away(k, m);
+	else
+		machine_step(k, m, POLLIN); /* most have sent all they have to say */
 }
 
 static void connection_accept(struct keeper *k)
@@ -259,7 +279,7 @@ static void signals_take(struct keeper *k)
 static int signals_open(struct keeper *k)
 {
 	static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1};
-	static const int left[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS,
+	static const int left[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,  SIGTRAP, SIGSYS,
 				   SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGCHLD};
 	sigset_t blocked;
 	sigset_t set;
@@ -377,12 +397,15 @@ int keeper_run(const struct keeper_setup *setup, struct listener *listener,
 	};
 	if (setup->stats && stats_is_prometheus(setup->stats))
 		k.stats_ns = 0;
-	r = signals_open(&k);
+	r = stats_begin(&k);
+	if (r == 0)
+		r = signals_open(&k);
 	if (r == 0)
 		ready_tell(setup->ready_fd);
 	while (r == 0 && (k.listener || k.machines))
 		r = turn(&k);
-	stats_report(&k);
+	if (r == 0)
+		stats_report(&k);
 	listener_close(k.listener);
 	close(k.signals);
 	*ret_end = setup->once ? k.outcome : END_STOPPED;

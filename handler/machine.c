@@ -183,8 +183,12 @@ static int text_keep(struct machine *m, const struct machine_policy *policy, con
 static void serve(struct machine *m, const struct machine_policy *policy, const char *text,
 		  size_t len)
 {
-	int r = policy->full ? fail_with(-EBADMSG, "another machine was first") : 0;
+	int r = 0;
 
+	if (m->unwelcome)
+		r = fail_with(-EBADMSG, "user %u is not in --allow-uid", (unsigned int)m->uid);
+	else if (policy->full)
+		r = fail_with(-EBADMSG, "another machine was first");
 	if (r == 0)
 		r = text_keep(m, policy, text, len);
 	if (r == 0)
@@ -323,9 +327,14 @@ void machine_stop(struct machine *m, const struct machine_policy *policy)
 	if (m->state == MACHINE_WAITING || m->state == MACHINE_OVER)
 		return;
 	m->stopping = true;
-	/* the worker sees the process end, and ends */
-	if (machine_signal(m, SIGKILL) == -EPERM)
+	if (machine_signal(m, SIGKILL) == -EPERM) {
 		m->deed = "it could not be killed: kill it by hand";
+		return;
+	}
+	/* it would see the process end, and end; but it may be stopped. The machine
+	 * cannot run on: its userfaultfd is ours too, and it is killed */
+	if (m->worker_fd >= 0)
+		(void)syscall(SYS_pidfd_send_signal, m->worker_fd, SIGKILL, NULL, 0);
 }
 
 void machine_turn(struct machine *m, short revents, const struct machine_policy *policy)

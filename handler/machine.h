@@ -59,7 +59,8 @@ struct machine {
 	int worker_fd;
 	int spare_uffds[RECEIVE_FDS_MOST - 1]; /* owned: of a message that was refused */
 	size_t nspare;
-	bool received; /* its memory has been in our hands */
+	bool received;	/* its memory has been in our hands */
+	bool unwelcome; /* its user is not in --allow-uid */
 	pid_t worker;
 	struct shared *shared; /* owned; NULL before there was something to receive */
 	uint64_t image_size;

@@ -109,7 +109,13 @@ fi
 
 # users
 start_handler socket image --allow-uid 12345,54321 2>log
-expect 0 "$client" -i image -s socket --refused >/dev/null 2>&1
-expect_logged "is not in --allow-uid" log
+# it gave its memory away, and must not run on with zeros
+expect 137 "$client" -i image -s socket --close-uffd --all >/dev/null 2>&1
+expect_logged "is not in --allow-uid: killed" log
 kill -TERM "$handler_pid"
 expect_end 0 "$handler_pid"
+
+# statistics that cannot be written are told before anyone connects
+expect 1 timeout 20 "$handler" --listen socket --stats nowhere/x image 2>log
+expect_text "write statistics to nowhere/x: No such file or directory" log
+[ ! -e socket ] || fail "the socket is still there"

@@ -107,3 +107,13 @@ go_on
 expect_right
 kill -TERM "$handler_pid"
 expect_end 0 "$handler_pid"
+
+# a worker that is stopped cannot see its machine end
+launcher=
+start_handler socket image 2>log
+start_client -i image -s socket --wait --all
+expect_workers 1 "$handler_pid"
+kill -STOP $(workers_of "$handler_pid")
+kill -TERM "$handler_pid"
+expect_end 137 "$client_pid"
+expect_end 0 "$handler_pid"
