@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 bin_PROGRAMS += pagoda
 pagoda_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"'
-pagoda_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 pagoda_LDADD = $(DB_LIBS)
 pagoda_SOURCES = \
 	cli/cli.h \

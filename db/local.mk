@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += libdb.a
-libdb_a_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS) $(LZ4_CFLAGS) $(XXHASH_CFLAGS) $(JANSSON_CFLAGS)
 libdb_a_SOURCES = \
 	db/appender.c db/appender.h \
 	db/attachment.c db/attachment.h \

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += libhandler.a
-libhandler_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 libhandler_a_SOURCES = \
 	handler/allow.c handler/allow.h \
 	handler/batch.c handler/batch.h \

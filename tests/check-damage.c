@@ -258,60 +258,69 @@ static void edit(const char *sql)
 }
 
 /* Edits that keep the index well-formed: only the digest, or the schema, tells. */
+static const char *const damaging[] = {
+	"UPDATE extent SET page = page + 1 WHERE first = (SELECT max(first) FROM extent "
+	"WHERE page IS NOT NULL AND count > 1)",
+	"UPDATE extent SET page = NULL WHERE first = (SELECT min(first) FROM extent WHERE "
+	"page IS NOT NULL)",
+	"UPDATE extent SET count = count - 1 WHERE first = (SELECT max(first) FROM extent)",
+	"UPDATE extent SET count = count + 1 WHERE first = (SELECT min(first) FROM extent)",
+	"UPDATE extent SET count = 9223372036854775807",
+	"UPDATE extent SET first = -1 WHERE first = (SELECT max(first) FROM extent)",
+	"UPDATE extent SET page = 9223372036854775000 WHERE page IS NOT NULL",
+	"UPDATE page SET hash = hash + 1 WHERE id = 3",
+	"UPDATE page SET offset = (SELECT offset FROM page WHERE id = 4), length = "
+	"(SELECT length FROM page WHERE id = 4), hash = (SELECT hash FROM page WHERE id = "
+	"4) WHERE id = 3",
+	"UPDATE page SET length = 0 WHERE id = 3",
+	"UPDATE page SET length = 4294967296 WHERE id = 3",
+	"UPDATE page SET length = 5000 WHERE id = 3",
+	"UPDATE page SET offset = 9223372036854775807 WHERE id = 3",
+	"UPDATE page SET offset = 0 WHERE id = 3",
+	"UPDATE page SET pack = 4294967297 WHERE id = 3",
+	"UPDATE page SET pack = 77 WHERE id = 3",
+	"DELETE FROM page WHERE id = 3",
+	"UPDATE snapshot SET data_pages = data_pages - 1",
+	"UPDATE snapshot SET layer_data = layer_data - 1, layer_zero = layer_zero + 1",
+	"UPDATE snapshot SET size = size + 4096",
+	"UPDATE snapshot SET size = 9223372036854771712",
+	"UPDATE snapshot SET page_size = 65536",
+	"UPDATE snapshot SET digest = zeroblob(16), layer_digest = zeroblob(16)",
+	"UPDATE snapshot SET digest = NULL",
+	"UPDATE snapshot SET data_pages = data_pages - 1, layer_data = layer_data - 1, "
+	"layer_zero = layer_zero + 1",
+	"UPDATE snapshot SET state = 3",
+	"UPDATE snapshot SET parent = id",
+	"UPDATE snapshot SET parent = 77",
+	"CREATE TRIGGER t AFTER INSERT ON page BEGIN DELETE FROM extent; END",
+	"ALTER TABLE snapshot RENAME TO s; CREATE VIEW snapshot AS SELECT * FROM s",
+	"CREATE TABLE more (a)",
+	"DROP INDEX page_hash",
+	"DELETE FROM store",
+	"UPDATE store SET uuid = zeroblob(16)",
+	"UPDATE store SET generation = generation - 1",
+	"PRAGMA application_id = 7",
+	"PRAGMA user_version = 0",
+};
+/* what only check notices: today's bytes are right */
+static const char *const harmless[] = {
+	"UPDATE sqlite_sequence SET seq = 0 WHERE name = 'page'",
+	"UPDATE sqlite_sequence SET seq = 0 WHERE name = 'snapshot'",
+	"DELETE FROM sqlite_sequence WHERE name = 'pack'",
+	"INSERT INTO page VALUES (9000, 1, 77, 64, 10)",
+	"INSERT INTO page VALUES (9000, 1, 1, 64, 9999)",
+};
+
+/* Puts the good index back. */
+static void restore_index(const struct file *good)
+{
+	file_store(good);
+	remove_file("index.db-wal");
+	remove_file("index.db-shm");
+}
+
 START_TEST(an_index_that_says_something_else_is_refused)
 {
-	static const char *const damaging[] = {
-		"UPDATE extent SET page = page + 1 WHERE first = (SELECT max(first) FROM extent "
-		"WHERE page IS NOT NULL AND count > 1)",
-		"UPDATE extent SET page = NULL WHERE first = (SELECT min(first) FROM extent WHERE "
-		"page IS NOT NULL)",
-		"UPDATE extent SET count = count - 1 WHERE first = (SELECT max(first) FROM extent)",
-		"UPDATE extent SET count = count + 1 WHERE first = (SELECT min(first) FROM extent)",
-		"UPDATE extent SET count = 9223372036854775807",
-		"UPDATE extent SET first = -1 WHERE first = (SELECT max(first) FROM extent)",
-		"UPDATE extent SET page = 9223372036854775000 WHERE page IS NOT NULL",
-		"UPDATE page SET hash = hash + 1 WHERE id = 3",
-		"UPDATE page SET offset = (SELECT offset FROM page WHERE id = 4), length = "
-		"(SELECT length FROM page WHERE id = 4), hash = (SELECT hash FROM page WHERE id = "
-		"4) WHERE id = 3",
-		"UPDATE page SET length = 0 WHERE id = 3",
-		"UPDATE page SET length = 4294967296 WHERE id = 3",
-		"UPDATE page SET length = 5000 WHERE id = 3",
-		"UPDATE page SET offset = 9223372036854775807 WHERE id = 3",
-		"UPDATE page SET offset = 0 WHERE id = 3",
-		"UPDATE page SET pack = 4294967297 WHERE id = 3",
-		"UPDATE page SET pack = 77 WHERE id = 3",
-		"DELETE FROM page WHERE id = 3",
-		"UPDATE snapshot SET data_pages = data_pages - 1",
-		"UPDATE snapshot SET layer_data = layer_data - 1, layer_zero = layer_zero + 1",
-		"UPDATE snapshot SET size = size + 4096",
-		"UPDATE snapshot SET size = 9223372036854771712",
-		"UPDATE snapshot SET page_size = 65536",
-		"UPDATE snapshot SET digest = zeroblob(16), layer_digest = zeroblob(16)",
-		"UPDATE snapshot SET digest = NULL",
-		"UPDATE snapshot SET data_pages = data_pages - 1, layer_data = layer_data - 1, "
-		"layer_zero = layer_zero + 1",
-		"UPDATE snapshot SET state = 3",
-		"UPDATE snapshot SET parent = id",
-		"UPDATE snapshot SET parent = 77",
-		"CREATE TRIGGER t AFTER INSERT ON page BEGIN DELETE FROM extent; END",
-		"ALTER TABLE snapshot RENAME TO s; CREATE VIEW snapshot AS SELECT * FROM s",
-		"CREATE TABLE more (a)",
-		"DROP INDEX page_hash",
-		"DELETE FROM store",
-		"UPDATE store SET uuid = zeroblob(16)",
-		"UPDATE store SET generation = generation - 1",
-		"PRAGMA application_id = 7",
-		"PRAGMA user_version = 0",
-	};
-	/* what only check notices: today's bytes are right */
-	static const char *const harmless[] = {
-		"UPDATE sqlite_sequence SET seq = 0 WHERE name = 'page'",
-		"UPDATE sqlite_sequence SET seq = 0 WHERE name = 'snapshot'",
-		"DELETE FROM sqlite_sequence WHERE name = 'pack'",
-		"INSERT INTO page VALUES (9000, 1, 77, 64, 10)",
-		"INSERT INTO page VALUES (9000, 1, 1, 64, 9999)",
-	};
 	char *image = fixture_image(NPAGES, 33);
 	struct file file;
 
@@ -325,23 +334,17 @@ START_TEST(an_index_that_says_something_else_is_refused)
 		edit(damaging[i]);
 		r = look("a", image);
 		ck_assert_msg(r == -EBADMSG, "%s: %d (%s)", damaging[i], r, fail_text(r));
-		file_store(&file);
-		remove_file("index.db-wal");
-		remove_file("index.db-shm");
+		restore_index(&file);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++) {
 		edit(harmless[i]);
 		CK_OK(look("a", image));
 		ck_assert_msg(check_finds(), "%s: check finds nothing", harmless[i]);
-		file_store(&file);
-		remove_file("index.db-wal");
-		remove_file("index.db-shm");
+		restore_index(&file);
 	}
 	edit("PRAGMA user_version = 2");
 	ck_assert_int_eq(look("a", image), -EPROTONOSUPPORT);
-	file_store(&file);
-	remove_file("index.db-wal");
-	remove_file("index.db-shm");
+	restore_index(&file);
 	ck_assert_int_eq(look("a", image), 0);
 	free(file.bytes);
 	munmap(image, NPAGES * PAGE_BYTES);

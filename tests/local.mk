@@ -6,6 +6,9 @@
 AM_TESTS_ENVIRONMENT = \
 	srcdir='$(srcdir)'; builddir='$(builddir)'; export srcdir builddir;
 
+# What a program of this folder links unless it says otherwise.
+LDADD = $(DB_LIBS) $(CHECK_LIBS)
+
 UNIT_TESTS =
 SCRIPT_TESTS =
 # Scripts that run under the sanitizers too, as all unit tests do.
@@ -14,7 +17,6 @@ CORE_SCRIPT_TESTS =
 # base
 UNIT_TESTS += tests/check-base
 tests_check_base_SOURCES = tests/check-base.c tests/unit.h
-tests_check_base_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_base_LDADD = libbase.a $(CHECK_LIBS)
 
 # whole systems
@@ -22,34 +24,20 @@ CORE_SCRIPT_TESTS += tests/test-restore-damage.sh tests/test-restore-guest.sh
 SCRIPT_TESTS += tests/test-qemu-resume.sh
 
 # db
-UNIT_TESTS += tests/check-collision tests/check-damage tests/check-digest tests/check-lock tests/check-map tests/check-page tests/check-store
+UNIT_TESTS += tests/check-collision tests/check-damage tests/check-digest tests/check-lock \
+	tests/check-map tests/check-page tests/check-store
 tests_check_damage_SOURCES = tests/check-damage.c tests/unit.h tests/store-fixture.h
-tests_check_damage_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SQLITE_CFLAGS)
-tests_check_damage_LDADD = $(DB_LIBS) $(CHECK_LIBS)
 tests_check_digest_SOURCES = tests/check-digest.c tests/unit.h
-tests_check_digest_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
-tests_check_digest_LDADD = $(DB_LIBS) $(CHECK_LIBS)
 tests_check_lock_SOURCES = tests/check-lock.c tests/unit.h
-tests_check_lock_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SQLITE_CFLAGS)
-tests_check_lock_LDADD = $(DB_LIBS) $(CHECK_LIBS)
 tests_check_map_SOURCES = tests/check-map.c tests/unit.h
-tests_check_map_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SQLITE_CFLAGS)
-tests_check_map_LDADD = $(DB_LIBS) $(CHECK_LIBS)
 tests_check_page_SOURCES = tests/check-page.c tests/unit.h
-tests_check_page_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SQLITE_CFLAGS)
-tests_check_page_LDADD = $(DB_LIBS) $(CHECK_LIBS)
 tests_check_store_SOURCES = tests/check-store.c tests/store-fixture.h tests/unit.h
-tests_check_store_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SQLITE_CFLAGS)
-tests_check_store_LDADD = $(DB_LIBS) $(CHECK_LIBS)
 # the store with a hash of 8 bits: only the bytes tell pages apart
 tests_check_collision_SOURCES = tests/check-collision.c $(libdb_a_SOURCES)
 tests_check_collision_CPPFLAGS = $(AM_CPPFLAGS) -DPAGE_HASH_MASK=0xff
-tests_check_collision_CFLAGS = $(libdb_a_CFLAGS) $(CHECK_CFLAGS)
-tests_check_collision_LDADD = $(DB_LIBS) $(CHECK_LIBS)
 # fusefs
 UNIT_TESTS += tests/check-view
 tests_check_view_SOURCES = tests/check-view.c tests/unit.h
-tests_check_view_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_view_LDADD = libfusefs.a $(DB_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += tests/view-probe
 tests_view_probe_SOURCES = \
@@ -87,38 +75,30 @@ tests_await_SOURCES = tests/await.c
 handler_test_libs = libhandler.a libbase.a $(JANSSON_LIBS) $(CHECK_LIBS)
 UNIT_TESTS += tests/check-bitmap
 tests_check_bitmap_SOURCES = tests/check-bitmap.c tests/unit.h
-tests_check_bitmap_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_bitmap_LDADD = $(handler_test_libs)
 UNIT_TESTS += tests/check-regions
 tests_check_regions_SOURCES = tests/check-regions.c tests/unit.h
-tests_check_regions_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_regions_LDADD = $(handler_test_libs)
 UNIT_TESTS += tests/check-handover
 tests_check_handover_SOURCES = tests/check-handover.c tests/unit.h
-tests_check_handover_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_handover_LDADD = $(handler_test_libs)
 UNIT_TESTS += tests/check-batch
 tests_check_batch_SOURCES = tests/check-batch.c tests/unit.h
-tests_check_batch_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_batch_LDADD = $(handler_test_libs)
 UNIT_TESTS += tests/check-source
 tests_check_source_SOURCES = tests/check-source.c tests/unit.h
-tests_check_source_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_source_LDADD = $(handler_test_libs)
 UNIT_TESTS += tests/check-session
 tests_check_session_SOURCES = tests/check-session.c tests/unit.h \
 	tests/session-fixture.c tests/session-fixture.h
-tests_check_session_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_session_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=source_read
 tests_check_session_LDADD = $(handler_test_libs)
 UNIT_TESTS += tests/check-session-ends
 tests_check_session_ends_SOURCES = tests/check-session-ends.c tests/unit.h \
 	tests/session-fixture.c tests/session-fixture.h
-tests_check_session_ends_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_session_ends_LDADD = $(handler_test_libs)
 UNIT_TESTS += tests/check-receive
 tests_check_receive_SOURCES = tests/check-receive.c tests/unit.h
-tests_check_receive_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_receive_LDADD = $(handler_test_libs)
 SCRIPT_TESTS += \
 	tests/test-handler-failure.sh \
@@ -167,10 +147,8 @@ fuzz:
 # cli
 check_PROGRAMS += tests/json-get tests/index-sql
 tests_json_get_SOURCES = tests/json-get.c
-tests_json_get_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_json_get_LDADD = $(JANSSON_LIBS)
 tests_index_sql_SOURCES = tests/index-sql.c
-tests_index_sql_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
 tests_index_sql_LDADD = $(SQLITE_LIBS)
 CORE_SCRIPT_TESTS += \
 	tests/test-cli-commands.sh \
@@ -222,10 +200,8 @@ tests_vmm_vmm_SOURCES = tests/vmm/main.c
 tests_vmm_vmm_LDADD = tests/vmm/libvmm.a libbase.a
 UNIT_TESTS += tests/check-vmm tests/check-vmm-handover
 tests_check_vmm_SOURCES = tests/check-vmm.c tests/unit.h
-tests_check_vmm_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_vmm_LDADD = tests/vmm/libvmm.a libbase.a $(CHECK_LIBS)
 tests_check_vmm_handover_SOURCES = tests/check-vmm-handover.c tests/unit.h
-tests_check_vmm_handover_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_vmm_handover_LDADD = tests/vmm/libvmm.a libbase.a $(CHECK_LIBS)
 SCRIPT_TESTS += \
 	tests/test-vmm-balloon.sh \
@@ -244,4 +220,4 @@ TESTS = $(CORE_TESTS) $(SCRIPT_TESTS)
 endif
 
 dist_check_SCRIPTS += $(CORE_SCRIPT_TESTS) $(SCRIPT_TESTS)
-EXTRA_DIST += tests/functions.sh
+EXTRA_DIST += tests/functions.sh tests/apart.sh

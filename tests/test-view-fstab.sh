@@ -3,13 +3,7 @@
 # mount(8) and fstab(5) know the view as a type. mount(8) looks for pagodafs on the
 # system's own PATH only: the script runs in a mount namespace of its own, where
 # /usr/local/bin holds the one just built.
-[ "${VIEW_UNSHARED:-}" ] || {
-	command -v unshare >/dev/null || { echo "SKIP: needs unshare" >&2; exit 77; }
-	unshare --mount --propagation private true 2>/dev/null ||
-		{ echo "SKIP: needs a mount namespace" >&2; exit 77; }
-	[ "$(id -u)" = 0 ] || { echo "SKIP: needs root to mount" >&2; exit 77; }
-	VIEW_UNSHARED=1 exec unshare --mount --propagation private sh "$0"
-}
+. "${srcdir:-.}/tests/apart.sh"
 . "${srcdir:-.}/tests/functions.sh"
 requires_fuse
 requires_program mount.fuse3

@@ -2,13 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Mounting by who is not root, through fusermount3. In a mount namespace of its
 # own, where anyone may open /dev/fuse, as on any desktop.
-[ "${VIEW_UNSHARED:-}" ] || {
-	command -v unshare >/dev/null || { echo "SKIP: needs unshare" >&2; exit 77; }
-	unshare --mount --propagation private true 2>/dev/null ||
-		{ echo "SKIP: needs a mount namespace" >&2; exit 77; }
-	[ "$(id -u)" = 0 ] || { echo "SKIP: needs root to make a namespace" >&2; exit 77; }
-	VIEW_UNSHARED=1 exec unshare --mount --propagation private sh "$0"
-}
+. "${srcdir:-.}/tests/apart.sh"
 . "${srcdir:-.}/tests/functions.sh"
 requires_fuse
 requires_program setpriv
