@@ -16,28 +16,19 @@
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "db/check.h"
-
-/* "6f1c0f1e-..." as RFC 4122 writes it. */
-static void format_uuid(char text[37], const uint8_t uuid[STORE_UUID_BYTES])
-{
-	char *to = text;
-
-	for (int i = 0; i < STORE_UUID_BYTES; i++)
-		to += sprintf(to, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
-			      uuid[i]);
-}
+#include "db/info.h"
 
 int cmd_init(struct cli *cli)
 {
 	AUTO(store_close_at) struct store *store = NULL;
-	char uuid[37];
+	char uuid[INFO_UUID_BYTES];
 	int r = store_init(cli->store);
 
 	if (r == 0)
 		r = store_open(cli->store, &store);
 	if (r < 0)
 		return r == -ENOENT ? fail_with(-EINVAL, "%s", fail_text(r)) : r;
-	format_uuid(uuid, store_uuid(store));
+	info_format_uuid(uuid, store_uuid(store));
 	if (cli->json)
 		return output_json("store", json_pack("{s:o, s:s}", "path",
 						      output_json_text(cli->store), "uuid", uuid));

@@ -94,7 +94,7 @@ static bool counts_are_sane(const struct snapshot_row *row)
 }
 
 /* What the row says must be possible, before anyone counts on it. */
-static int row_read(sqlite3_stmt *query, struct snapshot_row *ret)
+static int row_read(struct index *index, sqlite3_stmt *query, struct snapshot_row *ret)
 {
 	struct snapshot_row row = {
 		.id = sql_column(query, COLUMN_ID),
@@ -125,6 +125,7 @@ static int row_read(sqlite3_stmt *query, struct snapshot_row *ret)
 	    !text_column(query, COLUMN_PARENT_NAME, row.parent_name, sizeof(row.parent_name)) ||
 	    !text_column(query, COLUMN_NOTE, row.note, sizeof(row.note)))
 		return fail_with(-EBADMSG, "%s: its row in the index is damaged", row.name);
+	memcpy(row.store_uuid, store_uuid(index_store(index)), STORE_UUID_BYTES);
 	*ret = row;
 	return 0;
 }
@@ -136,7 +137,7 @@ static int row_fetch(struct index *index, sqlite3_stmt *query, struct snapshot_r
 
 	if (r <= 0)
 		return r < 0 ? r : -ENOENT;
-	return row_read(query, ret);
+	return row_read(index, query, ret);
 }
 
 int catalog_find(struct index *index, const char *name, struct snapshot_row *ret)
@@ -197,7 +198,7 @@ int catalog_next(struct index *index, uint64_t after, struct snapshot_row *ret)
 	if (sql_column(query, COLUMN_ID) <= after)
 		return fail_with(-EBADMSG, "index.db: its snapshots are out of order");
 	ret->id = sql_column(query, COLUMN_ID);
-	return row_read(query, ret);
+	return row_read(index, query, ret);
 }
 
 int catalog_check_free(struct index *index, const char *name)

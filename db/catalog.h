@@ -15,6 +15,7 @@
 #include "base/attributes.h"
 #include "base/cleanup.h"
 #include "db/index.h"
+#include "db/store.h"
 
 #define SNAPSHOT_NAME_MAX 128
 #define SNAPSHOT_NOTE_MAX 1024 /* bytes */
@@ -44,6 +45,7 @@ struct snapshot_row {
 	bool has_digest;
 	uint8_t digest[DIGEST_BYTES];
 	uint8_t layer_digest[DIGEST_BYTES];
+	uint8_t store_uuid[STORE_UUID_BYTES]; /* of the store it was found in */
 	char name[SNAPSHOT_NAME_MAX + 1];
 	char parent_name[SNAPSHOT_NAME_MAX + 1]; /* "" for none */
 	char note[SNAPSHOT_NOTE_MAX + 1];

@@ -4,6 +4,7 @@
 #include "db/info.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,23 @@ static json_t *digest_json(bool has, const uint8_t digest[DIGEST_BYTES])
 	return json_string(text);
 }
 
+void info_format_uuid(char text[INFO_UUID_BYTES], const uint8_t uuid[STORE_UUID_BYTES])
+{
+	char *to = text;
+
+	for (int i = 0; i < STORE_UUID_BYTES; i++)
+		to += sprintf(to, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
+			      uuid[i]);
+}
+
+static json_t *uuid_json(const uint8_t uuid[STORE_UUID_BYTES])
+{
+	char text[INFO_UUID_BYTES];
+
+	info_format_uuid(text, uuid);
+	return json_string(text);
+}
+
 static json_t *text_or_null(const char *text)
 {
 	return text[0] ? json_string(text) : json_null();
@@ -50,7 +68,7 @@ json_t *info_json(const struct snapshot_row *row)
 	/* "o" takes the reference, also when packing fails */
 	return json_pack(
 		"{s:s, s:I, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-		"s:o, s:I, s:o, s:o}",
+		"s:o, s:I, s:o, s:o, s:o}",
 		"name", row->name, "id", (json_int_t)row->id, "state", info_state_name(row->state),
 		"parent", text_or_null(row->parent_name), "note", text_or_null(row->note), "size",
 		(json_int_t)row->size, "page_size", (json_int_t)PAGE_BYTES, "created_ns",
@@ -62,7 +80,8 @@ json_t *info_json(const struct snapshot_row *row)
 		digest_json(row->has_digest, row->digest), "stored_bytes",
 		(json_int_t)row->stored_bytes, "layer_digest",
 		digest_json(row->has_digest, row->layer_digest), "vmstate_bytes",
-		row->has_vmstate ? json_integer((json_int_t)row->vmstate_bytes) : json_null());
+		row->has_vmstate ? json_integer((json_int_t)row->vmstate_bytes) : json_null(),
+		"store_uuid", uuid_json(row->store_uuid));
 }
 
 int info_text(const struct snapshot_row *row, char **ret_text, size_t *ret_len)

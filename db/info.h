@@ -10,8 +10,14 @@
 
 #include "base/attributes.h"
 #include "db/catalog.h"
+#include "db/store.h"
 
 #define JSON_SCHEMA_VERSION 1
+
+#define INFO_UUID_BYTES 37 /* of its text, with the NUL */
+
+/* "6f1c0f1e-..." as RFC 4122 writes it. */
+void info_format_uuid(char text[INFO_UUID_BYTES], const uint8_t uuid[STORE_UUID_BYTES]);
 
 /* "sealed" */
 const char *info_state_name(enum snapshot_state state);

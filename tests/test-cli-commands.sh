@@ -45,6 +45,7 @@ json -s "$work/other" init
 expect_json "$work/other" store path
 json-get out.json store uuid | grep -qE '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' ||
 	fail "no uuid: $(cat out.json)"
+uuid=$(json-get out.json store uuid)
 text -q -s "$work/third" init
 [ ! -s out ] || fail "-q prints: $(cat out)"
 
@@ -102,6 +103,9 @@ expect_json 13 snapshot vmstate_bytes
 digest=$(json-get out.json snapshot digest)
 json info second
 expect_json "$digest" snapshot digest
+json -s "$work/other" import one image
+expect_json "$uuid" snapshot store_uuid
+json -s "$work/other" rm one
 
 text export first copy
 expect_out "first: 32.0 KiB to copy"
