@@ -29,6 +29,9 @@ const struct counter_row counter_rows[] = {
 	ROW(removals, "removals read"),
 	ROW(removed_bytes, "bytes of memory removed"),
 	ROW(fill_bytes, "bytes of memory --fill has gone over"),
+	ROW(slow_reads, "reads of the image so slow that the session went on without them"),
+	ROW(waiting_pages, "pages put off because the image could not be read"),
+	ROW(lost_sources, "times that the file system of the image was found gone"),
 	{.name = NULL},
 };
 

@@ -32,6 +32,9 @@ struct counters {
 	uint64_t removals;
 	uint64_t removed_bytes;
 	uint64_t fill_bytes;
+	uint64_t slow_reads;
+	uint64_t waiting_pages;
+	uint64_t lost_sources;
 	uint64_t sizes[COUNTERS_SIZES];
 	uint64_t latencies[COUNTERS_LATENCIES];
 };

@@ -9,7 +9,8 @@
 #include <stdbool.h>
 
 enum end {
-	END_NONE, /* it goes on */
+	END_LEFT = -1, /* it goes on, but in another thread: touch nothing (crew.h) */
+	END_NONE,      /* it goes on */
 	END_MACHINE_GONE,
 	END_FILLED,
 	END_STOPPED,

@@ -15,36 +15,14 @@
 #include "base/fail.h"
 #include "base/io.h"
 #include "base/log.h"
-#include "handler/machine.h"
-#include "handler/stats.h"
+#include "handler/keeper-private.h"
+#include "handler/requests.h"
 
-#define MACHINES_MOST 1024 /* more wait in the socket's queue */
-#define LATE_MOST 256	   /* more than that queue never holds: taken at the end */
-#define WAITING_MOST 64	   /* connections that have sent nothing yet */
-#define FDS_A_MACHINE 4
+#define WAITING_MOST 64 /* connections that have sent nothing yet */
+#define FDS_A_MACHINE 5
 #define FDS_OTHER 64
 #define ACCEPT_PAUSE_NS (100 * NS_PER_MS)
 #define PROMETHEUS_NS NS_PER_SEC
-
-enum { WATCH_SIGNALS, WATCH_LISTENER, WATCH_MACHINES };
-
-struct keeper {
-	const struct keeper_setup *setup;
-	struct machine_policy policy;
-	struct listener *listener; /* owned; NULL: nobody may connect any more */
-	int signals;
-	struct machine *machines;  /* owned, the oldest first */
-	const struct machine *one; /* of --once, once it is there; only to compare */
-	size_t nmachines;
-	size_t machines_most;
-	bool stopping;
-	enum end outcome;
-	uint64_t accept_ns; /* not to accept before this */
-	uint64_t stats_ns;  /* when the next file is due; UINT64_MAX: not by the clock */
-	int stats_error;    /* of the last time, told once */
-	struct stats stats;
-	struct pollfd watched[WATCH_MACHINES + MACHINES_MOST + LATE_MOST];
-};
 
 /* ---- statistics ---- */
 
@@ -107,11 +85,16 @@ static void machine_look(struct keeper *k, struct machine *m)
 		m->told = true;
 		end_tell(k, m);
 	}
+	if (m->lost && m->lost_generation != source_generation(k->source))
+		machine_renew(m, k->source);
+	else if (m->lost)
+		reopen_ask(&k->reopen, m->lost_generation);
 }
 
-static void machine_step(struct keeper *k, struct machine *m, short revents)
+static void machine_step(struct keeper *k, struct machine *m,
+			 const struct pollfd watched[MACHINE_WATCHES])
 {
-	machine_turn(m, revents, &k->policy);
+	machine_turn(m, watched, &k->policy);
 	machine_look(k, m);
 }
 
@@ -154,14 +137,30 @@ static void machine_append(struct keeper *k, struct machine *m)
 	k->nmachines++;
 }
 
+/* What became of opening the source again, for all who wait for it. */
+static void source_step(struct keeper *k, short revents)
+{
+	enum reopen_news news = reopen_turn(&k->reopen, revents);
+
+	for (struct machine *m = k->machines; m && news != REOPEN_NONE; m = m->next) {
+		if (m->lost && news == REOPEN_RENEWED)
+			machine_renew(m, k->source);
+		else if (m->lost)
+			machine_disappoint(m);
+	}
+}
+
 static void sweep(struct keeper *k)
 {
+	bool lost = false;
+
 	k->stats.running = 0;
 	for (struct machine **at = &k->machines; *at;) {
 		struct machine *m = *at;
 
 		if (m->state != MACHINE_OVER) {
 			k->stats.running += m->state == MACHINE_SERVED;
+			lost |= m->lost;
 			at = &m->next;
 			continue;
 		}
@@ -171,6 +170,8 @@ static void sweep(struct keeper *k)
 		machine_free(m);
 		k->nmachines--;
 	}
+	if (!lost)
+		reopen_drop(&k->reopen);
 }
 
 /* ---- connections ---- */
@@ -202,7 +203,8 @@ static void connection_take(struct keeper *k, int conn)
 	if (m->unwelcome)
 		turn_away(k, m);
 	else
-		machine_step(k, m, POLLIN); /* most have sent all they have to say */
+		/* most have sent all they have to say */
+		machine_step(k, m, (struct pollfd[MACHINE_WATCHES]){{.revents = POLLIN}});
 }
 
 static void connection_accept(struct keeper *k)
@@ -243,19 +245,20 @@ static void connections_end(struct keeper *k)
 
 /* ---- signals ---- */
 
-/* The first asks as --on-stop says, a second one ends it. */
-static void stop(struct keeper *k)
+void keeper_stop(struct keeper *k, bool drain)
 {
-	bool drain = k->setup->stop_by_drain && !k->stopping;
-
 	k->stopping = true;
 	connections_end(k);
 	if (drain)
 		log_info("stopping when the last machine has ended");
-	for (struct machine *m = k->machines; m && !drain; m = m->next) {
-		machine_stop(m, &k->policy);
-		machine_look(k, m);
-	}
+	for (struct machine *m = k->machines; m && !drain; m = m->next)
+		keeper_stop_machine(k, m);
+}
+
+void keeper_stop_machine(struct keeper *k, struct machine *m)
+{
+	machine_stop(m, &k->policy);
+	machine_look(k, m);
 }
 
 static void signals_take(struct keeper *k)
@@ -265,8 +268,8 @@ static void signals_take(struct keeper *k)
 	while (read(k->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGUSR1)
 			stats_report(k);
-		else
-			stop(k);
+		else /* the first asks as --on-stop says, a second one ends it */
+			keeper_stop(k, k->setup->stop_by_drain && !k->stopping);
 	}
 }
 
@@ -317,7 +320,7 @@ static bool accepts(const struct keeper *k)
 /* Until when to wait for something to happen. */
 static uint64_t deadline(const struct keeper *k)
 {
-	uint64_t when = k->stats_ns;
+	uint64_t when = MIN(k->stats_ns, reopen_deadline(&k->reopen));
 
 	if (k->listener && k->nmachines < k->machines_most && !accepts(k))
 		when = MIN(when, k->accept_ns);
@@ -347,14 +350,18 @@ static int turn(struct keeper *k)
 	k->watched[WATCH_SIGNALS] = (struct pollfd){.fd = k->signals, .events = POLLIN};
 	k->watched[WATCH_LISTENER] =
 		(struct pollfd){.fd = accepts(k) ? listener_fd(k->listener) : -1, .events = POLLIN};
-	for (const struct machine *m = k->machines; m; m = m->next)
-		k->watched[n++] = machine_watch(m);
+	k->watched[WATCH_REOPEN] = reopen_watch(&k->reopen);
+	control_watch(k->control, &k->watched[WATCH_CONTROL]);
+	for (const struct machine *m = k->machines; m; m = m->next, n += MACHINE_WATCHES)
+		machine_watch(m, &k->watched[n]);
 	r = wait_until(k, deadline(k), n);
 	if (r < 0)
 		return r;
 	n = WATCH_MACHINES;
-	for (struct machine *m = k->machines; m; m = m->next)
-		machine_step(k, m, k->watched[n++].revents);
+	for (struct machine *m = k->machines; m; m = m->next, n += MACHINE_WATCHES)
+		machine_step(k, m, &k->watched[n]);
+	source_step(k, k->watched[WATCH_REOPEN].revents);
+	control_turn(k->control, &k->watched[WATCH_CONTROL]);
 	if (k->watched[WATCH_SIGNALS].revents)
 		signals_take(k);
 	if (k->watched[WATCH_LISTENER].revents && k->listener)
@@ -380,33 +387,52 @@ static size_t machines_room(void)
 	return MIN((size_t)(limit.rlim_cur - FDS_OTHER) / FDS_A_MACHINE, (size_t)MACHINES_MOST);
 }
 
-int keeper_run(const struct keeper_setup *setup, struct listener *listener,
-	       const struct source *source, enum end *ret_end)
+/* Machines that somebody still has to see to: with the workers of others, which hang in
+ * a read, nobody has anything left to do. */
+static bool has_machines(const struct keeper *k)
+{
+	for (const struct machine *m = k->machines; m; m = m->next)
+		if (m->state != MACHINE_LINGERING)
+			return true;
+	return false;
+}
+
+int keeper_run(const struct keeper_setup *setup, struct listener *listener, struct source *source,
+	       enum end *ret_end)
 {
 	static struct keeper k; /* one in a process; too large for the stack */
 	int r;
 
 	k = (struct keeper){
 		.setup = setup,
-		.policy = {.source = source, .freeze = setup->freeze, .fill = setup->fill},
+		.source = source,
+		.policy = {.source = source,
+			   .source_timeout_ns = setup->source_timeout_ns,
+			   .freeze = setup->freeze,
+			   .fill = setup->fill},
 		.listener = listener,
 		.machines_most = machines_room(),
 		.outcome = END_STOPPED,
 		.stats_ns = UINT64_MAX,
 		.stats = {.source = source_path(source), .image_bytes = source_size(source)},
 	};
+	reopen_init(&k.reopen, source);
 	if (setup->stats && stats_is_prometheus(setup->stats))
 		k.stats_ns = 0;
 	r = stats_begin(&k);
+	if (r == 0 && setup->control)
+		r = control_open(setup->control, request_answer, &k, &k.control);
 	if (r == 0)
 		r = signals_open(&k);
 	if (r == 0)
 		ready_tell(setup->ready_fd);
-	while (r == 0 && (k.listener || k.machines))
+	while (r == 0 && (k.listener || has_machines(&k)))
 		r = turn(&k);
 	if (r == 0)
 		stats_report(&k);
 	listener_close(k.listener);
+	control_close(k.control);
+	reopen_done(&k.reopen);
 	close(k.signals);
 	*ret_end = setup->once ? k.outcome : END_STOPPED;
 	return r;

@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "handler/channel.h"
 #include "handler/uffd.h"
 #include "handler/worker.h"
 
@@ -39,7 +40,7 @@ int machine_new(int conn, struct machine **ret)
 
 	if (!m)
 		return -ENOMEM;
-	m->conn = m->uffd = m->peer = m->worker_fd = -1;
+	m->conn = m->uffd = m->peer = m->worker_fd = m->channel = -1;
 	m->deed = "";
 	m->deadline_ns = clock_monotonic_ns() + HANDOVER_NS;
 	r = receive_peer(conn, &m->pid, &m->uid, &m->peer);
@@ -60,28 +61,36 @@ void machine_free(struct machine *m)
 		fd_close(&m->spare_uffds[--m->nspare]);
 	fd_close(&m->peer);
 	fd_close(&m->worker_fd);
+	fd_close(&m->channel);
 	shared_free(m->shared, m->image_size);
 	free(m);
 }
 
-struct pollfd machine_watch(const struct machine *m)
+void machine_watch(const struct machine *m, struct pollfd ret[MACHINE_WATCHES])
 {
-	struct pollfd p = {.fd = -1, .events = POLLIN};
+	int first = -1;
+	int second = -1;
 
 	switch (m->state) {
 	case MACHINE_WAITING:
-		p.fd = m->retry_ns ? -1 : m->conn;
+		first = m->retry_ns ? -1 : m->conn;
 		break;
 	case MACHINE_SERVED:
-		p.fd = m->worker_fd;
+		first = m->channel;
+		second = m->worker_fd;
 		break;
 	case MACHINE_ENDING:
-		p.fd = m->peer;
+		first = m->peer;
+		second = m->worker_fd;
+		break;
+	case MACHINE_LINGERING:
+		second = m->worker_fd;
 		break;
 	case MACHINE_OVER:
 		break;
 	}
-	return p;
+	ret[0] = (struct pollfd){.fd = first, .events = POLLIN};
+	ret[1] = (struct pollfd){.fd = second, .events = POLLIN};
 }
 
 uint64_t machine_deadline(const struct machine *m)
@@ -122,7 +131,7 @@ static void machine_disable(struct machine *m, bool freeze)
 	m->state = MACHINE_ENDING;
 }
 
-/* Forks a worker. Returns 0 or -errno of fork(2), pidfd_open(2). */
+/* Forks a worker. Returns 0 or -errno of socketpair(2), fork(2), pidfd_open(2). */
 static int worker_start(struct machine *m, const struct machine_policy *policy)
 {
 	struct worker_setup setup = {
@@ -132,24 +141,35 @@ static int worker_start(struct machine *m, const struct machine_policy *policy)
 		.source = policy->source,
 		.shared = m->shared,
 		.deadline_ns = m->deadline_ns,
+		.source_timeout_ns = policy->source_timeout_ns,
 		.keeper = getpid(),
 		.machine = m->pid,
 		.fill = policy->fill,
 		.freeze = policy->freeze,
 	};
-	int err;
+	int ends[2];
+	int err = channel_new(ends);
 
+	if (err < 0)
+		return err;
+	m->channel = ends[0];
+	setup.channel = ends[1];
 	m->worker = fork();
-	if (m->worker < 0)
-		return -errno;
 	if (m->worker == 0)
 		worker_run(&setup);
+	err = -errno;
+	close(ends[1]);
+	if (m->worker < 0) {
+		m->worker = 0;
+		return err;
+	}
 	m->worker_fd = (int)syscall(SYS_pidfd_open, m->worker, 0);
 	if (m->worker_fd >= 0)
 		return 0;
 	err = -errno;
 	kill(m->worker, SIGKILL);
-	waitpid(m->worker, NULL, 0); /* killed: a moment */
+	waitpid(m->worker, NULL, 0); /* it has just begun: a moment */
+	m->worker = 0;
 	return err;
 }
 
@@ -268,44 +288,164 @@ static void waiting_turn(struct machine *m, short revents, const struct machine_
 	}
 }
 
-/* How the worker ended: by its own account, where that can be true. */
-static void worker_reaped(struct machine *m, int status)
+/* ---- the worker ---- */
+
+/* Reaps it if it has ended; false: it goes on. */
+static bool worker_reap(struct machine *m, int *ret_status)
+{
+	pid_t pid = m->worker > 0 ? waitpid(m->worker, ret_status, WNOHANG) : 0;
+
+	if (pid == 0)
+		return false;
+	if (pid < 0)
+		*ret_status = SIGKILL; /* cannot be; as if it had been killed */
+	fd_close(&m->worker_fd);
+	m->worker = 0;
+	return true;
+}
+
+/* Nothing of it is left but maybe the worker, whose word counts no more. */
+static void linger(struct machine *m)
+{
+	int status;
+
+	fd_close(&m->uffd);
+	fd_close(&m->peer);
+	fd_close(&m->channel);
+	if (m->worker > 0 && !worker_reap(m, &status))
+		kill(m->worker, SIGKILL);
+	m->state = m->worker > 0 ? MACHINE_LINGERING : MACHINE_OVER;
+}
+
+/* By the worker's own account, where that can be true. */
+static bool end_take(struct machine *m)
 {
 	enum end end = (enum end)m->shared->end;
+	char text[FAIL_TEXT_MAX];
+
+	if (end <= END_NONE || end >= END_COUNT)
+		return false;
+	snprintf(text, sizeof(text), "%.*s", FAIL_TEXT_MAX - 1, m->shared->reason);
+	end_set(m, end, text);
+	return true;
+}
+
+static void end_take_status(struct machine *m, int status)
+{
 	char text[FAIL_TEXT_MAX];
 
 	if (WIFSIGNALED(status)) {
 		snprintf(text, sizeof(text), "its worker was ended by signal %d", WTERMSIG(status));
 		end_set(m, END_WORKER_DIED, text);
-	} else if (end <= END_NONE || end >= END_COUNT ||
-		   end_is_good(end) != (WEXITSTATUS(status) == 0)) {
+	} else if (!end_take(m) || end_is_good(m->end) != (WEXITSTATUS(status) == 0)) {
 		end_set(m, END_WORKER_DIED, "its worker ended without a reason");
-	} else {
-		snprintf(text, sizeof(text), "%.*s", FAIL_TEXT_MAX - 1, m->shared->reason);
-		end_set(m, end, text);
 	}
-	if (m->stopping)
-		m->end = END_STOPPED;
 }
 
-static void worker_ended(struct machine *m, const struct machine_policy *policy)
+/* The end is known: what it means for the machine. */
+static void service_ended(struct machine *m, const struct machine_policy *policy)
 {
-	int status;
-	pid_t pid = waitpid(m->worker, &status, WNOHANG);
-
-	if (pid == 0)
-		return;
-	if (pid < 0)
-		status = SIGKILL; /* cannot be; as if it had been killed */
-	fd_close(&m->worker_fd);
-	worker_reaped(m, status);
+	m->lost = false;
+	if (m->stopping)
+		m->end = END_STOPPED;
 	if (m->end == END_FILLED)
-		m->state = MACHINE_OVER;
+		linger(m);
 	else if (end_is_good(m->end))
 		m->state = MACHINE_ENDING; /* its word for it; we wait for the process */
 	else
 		machine_disable(m, policy->freeze);
 }
+
+static void worker_ended(struct machine *m, const struct machine_policy *policy)
+{
+	int status;
+
+	if (!worker_reap(m, &status))
+		return;
+	end_take_status(m, status);
+	service_ended(m, policy);
+}
+
+static void message_take(struct machine *m, const struct channel_message *message,
+			 const struct machine_policy *policy)
+{
+	if (message->fd >= 0)
+		close(message->fd);
+	if (message->kind == CHANNEL_LOST) {
+		m->lost = true;
+		m->lost_generation = message->generation;
+	} else if (message->kind == CHANNEL_ENDED && end_take(m)) {
+		service_ended(m, policy);
+	}
+}
+
+/* A worker has two messages to send, and LOST once a generation; if it sends more, the
+ * others of the keeper's have their turn in between. */
+static void channel_take(struct machine *m, const struct machine_policy *policy)
+{
+	for (int i = 0; i < 2 && m->state == MACHINE_SERVED; i++) {
+		struct channel_message message;
+		int r = channel_receive(m->channel, &message);
+
+		if (r == -EAGAIN)
+			return;
+		if (r <= 0) { /* its end is seen by its descriptor */
+			fd_close(&m->channel);
+			return;
+		}
+		message_take(m, &message, policy);
+	}
+}
+
+static void served_turn(struct machine *m, const struct machine_policy *policy)
+{
+	if (m->channel >= 0)
+		channel_take(m, policy);
+	if (m->state == MACHINE_SERVED)
+		worker_ended(m, policy);
+}
+
+static void ending_turn(struct machine *m, const struct pollfd watched[MACHINE_WATCHES])
+{
+	int status;
+
+	if (watched[1].revents)
+		(void)worker_reap(m, &status);
+	if (watched[0].revents)
+		linger(m);
+}
+
+static void lingering_turn(struct machine *m)
+{
+	int status;
+
+	if (worker_reap(m, &status))
+		m->state = MACHINE_OVER;
+}
+
+static void answer(struct machine *m, const struct channel_message *message)
+{
+	/* its queue cannot be full, as it gets one message for each it has sent; if it
+	 * has gone, its end is seen otherwise */
+	if (channel_send(m->channel, message) != -EAGAIN)
+		m->lost = false;
+}
+
+void machine_renew(struct machine *m, const struct source *source)
+{
+	answer(m, &(struct channel_message){
+			  .kind = CHANNEL_FILE,
+			  .generation = source_generation(source),
+			  .fd = source_fd(source),
+		  });
+}
+
+void machine_disappoint(struct machine *m)
+{
+	answer(m, &(struct channel_message){.kind = CHANNEL_CHANGED, .fd = -1});
+}
+
+/* ---- its end ---- */
 
 void machine_hang_up(struct machine *m, const struct machine_policy *policy)
 {
@@ -323,33 +463,44 @@ void machine_stop(struct machine *m, const struct machine_policy *policy)
 {
 	/* it may have been filled since we looked: then it is not ours to kill */
 	if (m->state == MACHINE_SERVED)
-		worker_ended(m, policy);
-	if (m->state == MACHINE_WAITING || m->state == MACHINE_OVER)
+		served_turn(m, policy);
+	if (m->state != MACHINE_SERVED && m->state != MACHINE_ENDING)
 		return;
 	m->stopping = true;
 	if (machine_signal(m, SIGKILL) == -EPERM) {
 		m->deed = "it could not be killed: kill it by hand";
 		return;
 	}
-	/* it would see the process end, and end; but it may be stopped. The machine
+	/* the worker may be stopped, or hang in a read: it is not waited for. The machine
 	 * cannot run on: its userfaultfd is ours too, and it is killed */
-	if (m->worker_fd >= 0)
-		(void)syscall(SYS_pidfd_send_signal, m->worker_fd, SIGKILL, NULL, 0);
+	if (m->state == MACHINE_SERVED) {
+		end_set(m, END_STOPPED, "its end was asked for");
+		m->lost = false;
+		m->state = MACHINE_ENDING;
+	}
+	if (m->worker > 0)
+		kill(m->worker, SIGKILL);
 }
 
-void machine_turn(struct machine *m, short revents, const struct machine_policy *policy)
+void machine_turn(struct machine *m, const struct pollfd watched[MACHINE_WATCHES],
+		  const struct machine_policy *policy)
 {
+	bool any = watched[0].revents || watched[1].revents;
+
 	switch (m->state) {
 	case MACHINE_WAITING:
-		waiting_turn(m, revents, policy);
+		waiting_turn(m, watched[0].revents, policy);
 		break;
 	case MACHINE_SERVED:
-		if (revents)
-			worker_ended(m, policy);
+		if (any)
+			served_turn(m, policy);
 		break;
 	case MACHINE_ENDING:
-		if (revents)
-			m->state = MACHINE_OVER;
+		ending_turn(m, watched);
+		break;
+	case MACHINE_LINGERING:
+		if (any)
+			lingering_turn(m);
 		break;
 	case MACHINE_OVER:
 		break;

@@ -2,19 +2,22 @@
 /*
  * One machine, as the keeper sees it: from the connection to the last close.
  *
- *   WAITING  connected, nothing sent yet            watches the connection
- *   SERVED   a worker has it                        watches the worker
- *   ENDING   over, its process may still run        watches the process
- *   OVER     nothing is left to do
+ *   WAITING    connected, nothing sent yet          watches the connection
+ *   SERVED     a worker has it                      watches the worker and its channel
+ *   ENDING     over, its process may still run      watches the process
+ *   LINGERING  gone, its worker may still run       watches the worker
+ *   OVER       nothing is left to do
  *
  *   WAITING -> SERVED   first message: a userfaultfd and some text   (hand_over)
  *   WAITING -> OVER     it sent nothing, or no userfaultfd           (hand_over)
  *   WAITING -> ENDING   it sent one and cannot be served: killed or frozen, as
  *                       from here on its memory is in our hands      (hand_over)
- *   SERVED  -> ENDING   the worker has ended; the machine is killed or frozen
- *                       where it cannot be served                    (worker_ended)
- *   SERVED  -> OVER     filled: it needs us no more                  (worker_ended)
- *   ENDING  -> OVER     its process has ended: only now the userfaultfd is closed
+ *   SERVED  -> ENDING   the worker says that it is over, or has ended; the machine is
+ *                       killed or frozen where it cannot be served      (service_ended)
+ *   SERVED  -> LINGERING  filled: it needs us no more                   (service_ended)
+ *   ENDING  -> LINGERING  its process has ended: only now the userfaultfd is closed
+ *   LINGERING -> OVER   the worker has ended too: one that hangs in a read of a stopped
+ *                       file system takes as long as that
  *
  * A process whose last userfaultfd closes reads zeros where pages are missing,
  * and nothing tells it. Nothing here waits; one thread.
@@ -38,11 +41,15 @@ enum machine_state {
 	MACHINE_WAITING,
 	MACHINE_SERVED,
 	MACHINE_ENDING,
+	MACHINE_LINGERING,
 	MACHINE_OVER,
 };
 
+#define MACHINE_WATCHES 2
+
 struct machine_policy {
 	const struct source *source; /* borrowed */
+	uint64_t source_timeout_ns;
 	bool freeze;
 	bool fill;
 	bool full; /* --once has its machine: another one cannot be served */
@@ -53,15 +60,18 @@ struct machine {
 	enum machine_state state;
 	pid_t pid;
 	uid_t uid;
-	int conn; /* these four: owned, -1 when closed */
+	int conn; /* these five: owned, -1 when closed */
 	int uffd;
 	int peer;
 	int worker_fd;
+	int channel;			       /* to the worker */
 	int spare_uffds[RECEIVE_FDS_MOST - 1]; /* owned: of a message that was refused */
 	size_t nspare;
 	bool received;	/* its memory has been in our hands */
 	bool unwelcome; /* its user is not in --allow-uid */
-	pid_t worker;
+	pid_t worker;	/* 0: none, or reaped */
+	bool lost;	/* the worker waits for the source to be opened again */
+	uint32_t lost_generation;
 	struct shared *shared; /* owned; NULL before there was something to receive */
 	uint64_t image_size;
 	uint64_t deadline_ns; /* of the first message */
@@ -82,13 +92,20 @@ int machine_new(int conn, struct machine **ret) MUST_CHECK;
 void machine_free(struct machine *machine);
 
 /* What to poll for it; fd -1 for nothing. */
-struct pollfd machine_watch(const struct machine *machine);
+void machine_watch(const struct machine *machine, struct pollfd ret[MACHINE_WATCHES]);
 
 /* When it wants a turn in any case, on the monotonic clock; UINT64_MAX: never. */
 uint64_t machine_deadline(const struct machine *machine);
 
-/* Takes the next step, if there is one. */
-void machine_turn(struct machine *machine, short revents, const struct machine_policy *policy);
+/* Takes the next step, if there is one; watched as machine_watch() has filled it. */
+void machine_turn(struct machine *machine, const struct pollfd watched[MACHINE_WATCHES],
+		  const struct machine_policy *policy);
+
+/* For one that is lost: passes the source on as it was opened last. */
+void machine_renew(struct machine *machine, const struct source *source);
+
+/* For one that is lost: there is another image now. */
+void machine_disappoint(struct machine *machine);
 
 /* One that is WAITING can say no more: takes the step for what it has sent, or it
  * is OVER. */

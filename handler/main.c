@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/descriptors.h"
 #include "base/exit.h"
 #include "base/fail.h"
@@ -16,6 +17,8 @@
 #include "base/options.h"
 #include "base/units.h"
 #include "handler/keeper.h"
+
+#define SOURCE_TIMEOUT_S 300
 
 struct arguments {
 	struct keeper_setup keeper;
@@ -55,6 +58,17 @@ static int allow_uid_set(void *target, const char *value)
 	return allow_parse(&args->keeper.allow, value);
 }
 
+static int source_timeout_set(void *target, const char *value)
+{
+	struct arguments *args = target;
+	uint64_t seconds;
+
+	if (units_parse_number(value, INT32_MAX, &seconds) < 0)
+		return fail_with(-EINVAL, "--source-timeout: '%s' is no number of seconds", value);
+	args->keeper.source_timeout_ns = seconds * NS_PER_SEC;
+	return 0;
+}
+
 static int ready_fd_set(void *target, const char *value)
 {
 	struct arguments *args = target;
@@ -79,8 +93,13 @@ static const struct option_row rows[] = {
 	 "what happens to a machine that cannot be served", on_failure_set},
 	{"on-stop", 0, OPTION_CALL, 0, "kill|drain", "SIGTERM ends the machines, or waits for them",
 	 on_stop_set},
+	{"source-timeout", 0, OPTION_CALL, 0, "SECONDS",
+	 "how long a page may take before --on-failure applies (300; 0: for ever)",
+	 source_timeout_set},
 	{"stats", 0, OPTION_TEXT, AT(keeper.stats), "FILE",
 	 "counters: JSON, or Prometheus text in FILE.prom", NULL},
+	{"control", 0, OPTION_TEXT, AT(keeper.control), "PATH",
+	 "socket for requests: status, machines, stats, stop, drain", NULL},
 	{"ready-fd", 0, OPTION_CALL, 0, "FD", "write a newline there when listening", ready_fd_set},
 	{"help", 'h', OPTION_FLAG, AT(help), NULL, "print this", NULL},
 	{"version", 0, OPTION_FLAG, AT(version), NULL, "print the version", NULL},
@@ -139,14 +158,16 @@ static int serve(const struct arguments *args, const char *path)
 	log_info("serving %s (%s) on %s", source_path(source),
 		 units_format_size(size, source_size(source)), args->listen);
 	r = keeper_run(&args->keeper, TAKE_PTR(listener), source, &end);
-	if (r < 0)
-		return report(EXIT_FAILED, r);
+	if (r < 0) /* its control socket is the likely one */
+		return report(listener_code(r), r);
 	return outcome_code(end);
 }
 
 int main(int argc, char **argv)
 {
-	struct arguments args = {.keeper.ready_fd = -1};
+	struct arguments args = {
+		.keeper = {.ready_fd = -1, .source_timeout_ns = SOURCE_TIMEOUT_S * NS_PER_SEC},
+	};
 	int operand;
 
 	descriptors_fill();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The round: wait -> drain -> plan -> serve -> (fill).
+ * The round: wait -> drain -> (late) -> plan -> serve -> (fill).
  *
  * 1. Every fault read is served or kept. Nothing else that comes with it changes
  *    that: what ends the session is noted, and takes effect when the faults read
@@ -15,6 +15,10 @@
  * 5. A waiter for a page that was there already must be woken by hand.
  * 6. Every way out is an end with a name. Nothing is retried without a pause or
  *    progress.
+ * 7. Whoever reads the image may lose the lead in it (END_LEFT) and then touches
+ *    nothing here. So what a round has still to do is in struct session, and the next
+ *    leader begins with it. Bytes that come later are installed like any others: page
+ *    by page as the page is by then, which a removal may have changed.
  */
 #include "config.h"
 
@@ -29,35 +33,59 @@
 
 #include "base/clock.h"
 #include "handler/batch.h"
+#include "handler/crew.h"
 #include "handler/install.h"
+#include "handler/supply.h"
 
 #define DRAIN_READS_MOST 4 /* so that a flood of messages cannot hold up the serving */
 #define DELAY_LEAST_NS (50 * NS_PER_US)
 #define DELAY_MOST_NS (10 * NS_PER_MS)
 #define PATIENCE_NS (200 * NS_PER_US) /* in which who removed usually goes on */
 #define GRACE_NS (100 * NS_PER_MS)    /* for faults that an end finds kept */
+#define HELD_UP_NS (250 * NS_PER_MS)  /* the source tells when it goes on; looked at as often */
 
 struct session {
 	struct session_setup with;
+	struct crew *crew;	   /* owned */
+	struct supply *supply;	   /* owned */
 	struct counters *counters; /* in shared */
 	struct batch batch;
 	struct page_states pages;
-	unsigned char *buffer;	    /* owned: what is read of the source */
-	const unsigned char *zeros; /* owned: a huge page of them */
-	size_t buffer_len;
+	const unsigned char *zeros; /* owned: the longest run of them */
+	size_t zeros_len;
+	size_t member;	      /* of the crew: who leads */
 	size_t messages_used; /* of the buffer in shared, since the last read */
+	size_t turn;	      /* of the runs in the batch: up to here they were served */
 	uint64_t delay_ns;    /* of the next try, while something is kept */
+	bool deferred;	      /* ... because of a removal */
+	uint64_t waiting_ns;  /* since when a page waits for the source; 0: none does */
 	uint64_t fill_va;     /* --fill has come up to here */
+	uint64_t fill_ns;     /* it waits for the source since then; 0: it does not */
 	bool unregistered;    /* ... to the end, and has given the memory back */
 	enum end noted;	      /* an end that a message brought: faults come first */
 	uint64_t noted_ns;
 	struct installer install;
+	enum end end; /* of the session: for session_run, once the crew has ended */
 };
+
+static void session_lead(void *arg, size_t member);
+
+static int zeros_make(struct session *s, size_t len)
+{
+	void *map = mmap(NULL, len, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (map == MAP_FAILED)
+		return -ENOMEM;
+	s->zeros = map;
+	s->zeros_len = len;
+	return 0;
+}
 
 int session_new(const struct session_setup *setup, struct session **ret)
 {
 	AUTO_SESSION struct session *s = calloc(1, sizeof(*s));
-	void *map;
+	size_t longest = MAX((size_t)BATCH_RUN_MOST, regions_page_largest(&setup->shared->regions));
+	int r;
 
 	if (!s)
 		return -ENOMEM;
@@ -71,16 +99,20 @@ int session_new(const struct session_setup *setup, struct session **ret)
 	s->install = (struct installer){.uffd = setup->uffd, .shared = setup->shared};
 	s->delay_ns = DELAY_LEAST_NS;
 	batch_init(&s->batch);
-	s->buffer_len = MAX((size_t)BATCH_RUN_MOST, regions_page_largest(s->pages.regions));
-	map = mmap(NULL, s->buffer_len, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (map == MAP_FAILED)
-		return -ENOMEM;
-	s->buffer = map;
-	map = mmap(NULL, s->buffer_len, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (map == MAP_FAILED)
-		return -ENOMEM;
-	s->zeros = map;
+	r = zeros_make(s, longest);
+	if (r == 0)
+		r = crew_new(session_lead, s, &s->crew);
+	if (r < 0)
+		return r;
+	r = supply_new(&(struct supply_setup){.source = setup->source,
+					      .shared = setup->shared,
+					      .crew = s->crew,
+					      .channel = setup->channel,
+					      .timeout_ns = setup->source_timeout_ns,
+					      .buffer_len = longest},
+		       &s->supply);
+	if (r < 0)
+		return r;
 	*ret = TAKE_PTR(s);
 	return 0;
 }
@@ -89,10 +121,10 @@ void session_free(struct session *s)
 {
 	if (!s)
 		return;
-	if (s->buffer)
-		munmap(s->buffer, s->buffer_len);
+	crew_free(s->crew);
+	supply_free(s->supply);
 	if (s->zeros)
-		munmap((void *)s->zeros, s->buffer_len);
+		munmap((void *)s->zeros, s->zeros_len);
 	batch_done(&s->batch);
 	free(s);
 }
@@ -102,24 +134,29 @@ void session_free(struct session *s)
 /* NULL: as long as it takes. */
 static const struct timespec *patience(const struct session *s, struct timespec *room)
 {
-	bool filling = s->with.fill;
+	bool filling = s->with.fill && !s->fill_ns;
 
 	*room = (struct timespec){0};
-	if (s->batch.nfaults == 0 && !filling)
-		return NULL;
-	if (s->batch.nfaults > 0 || !s->install.progress)
+	if (s->deferred || (filling && !s->install.progress))
 		room->tv_nsec = (long)s->delay_ns;
+	else if (s->noted)
+		room->tv_nsec = (long)DELAY_MOST_NS;
+	else if (!filling && (s->waiting_ns || supply_is_held_up(s->supply)))
+		room->tv_nsec = (long)HELD_UP_NS;
+	else if (!filling)
+		return NULL;
 	return room;
 }
 
 static enum end wait_for_work(struct session *s)
 {
-	struct pollfd fds[] = {
+	struct pollfd fds[2 + SUPPLY_WATCHES] = {
 		{.fd = s->with.uffd, .events = POLLIN},
 		{.fd = s->with.peer, .events = POLLIN},
 	};
 	struct timespec room;
 
+	supply_watch(s->supply, &fds[2]);
 	if (ppoll(fds, ARRAY_SIZE(fds), patience(s, &room), NULL) < 0)
 		return errno == EINTR ? END_NONE
 				      : shared_end(s->with.shared, END_DESCRIPTOR_ENDED, "poll: %s",
@@ -130,7 +167,7 @@ static enum end wait_for_work(struct session *s)
 		return shared_end(s->with.shared, END_DESCRIPTOR_ENDED,
 				  "poll of the userfaultfd says 0x%x",
 				  (unsigned int)fds[0].revents);
-	return END_NONE;
+	return supply_turn(s->supply, &fds[2], s->waiting_ns);
 }
 
 /* ---- drain ---- */
@@ -232,83 +269,194 @@ static enum end drain(struct session *s)
 
 /* ---- serve ---- */
 
-/* The bytes to install: *ret_data stays NULL where the kernel can make zeros. */
-static enum end run_read(struct session *s, const struct run *run, const unsigned char **ret_data)
+/* A page waits for the source since then. */
+static void wait_for_source(struct session *s, uint64_t since_ns)
 {
-	int r;
+	s->waiting_ns = s->waiting_ns ? MIN(s->waiting_ns, since_ns) : since_ns;
+}
 
+/* Zeros: NULL where the kernel can make them. It has no ZEROPAGE for hugetlb. */
+static const unsigned char *zeros_for(const struct session *s, const struct run *run)
+{
+	return run->page_size > REGIONS_PAGE ? s->zeros : NULL;
+}
+
+/* The bytes to install. *ret_later: not yet. */
+static enum end run_read(struct session *s, const struct run *run, bool filling,
+			 const unsigned char **ret_data, bool *ret_later)
+{
+	*ret_later = false;
 	if (run->kind != RUN_DATA) {
-		/* hugetlb has no ZEROPAGE */
-		*ret_data = run->page_size > REGIONS_PAGE ? s->zeros : NULL;
+		*ret_data = zeros_for(s, run);
 		return END_NONE;
 	}
-	r = source_read(s->with.source, run->off, run->len, s->buffer);
-	if (r < 0)
-		return shared_end(s->with.shared, END_SOURCE_FAILED, "%s", fail_text(r));
-	counter_add(&s->counters->bytes, run->len);
-	*ret_data = s->buffer;
+	switch (supply_read(s->supply, s->member, run, filling, ret_data)) {
+	case SUPPLY_HERE:
+		counter_add(&s->counters->bytes, run->len);
+		return END_NONE;
+	case SUPPLY_LATER:
+		*ret_later = true;
+		return END_NONE;
+	case SUPPLY_LEFT:
+		return END_LEFT;
+	case SUPPLY_FAILED:
+		break;
+	}
+	return END_SOURCE_FAILED;
+}
+
+/* *ret_later: nothing was installed, as the bytes are not there yet. */
+static enum end run_install(struct session *s, const struct run *run, bool filling,
+			    uint64_t *ret_va, bool *ret_later)
+{
+	const unsigned char *data = NULL;
+	enum end end = run_read(s, run, filling, &data, ret_later);
+
+	if (end || *ret_later)
+		return end;
+	counter_add(&s->counters->runs, 1);
+	return install_run(&s->install, run, data, ret_va);
+}
+
+static void latency_count(struct session *s, const struct run *run, uint64_t pages)
+{
+	uint64_t waited_us = (clock_monotonic_ns() - run->since_ns) / NS_PER_US;
+
+	counter_add(&s->counters->latencies[counters_bucket(waited_us, COUNTERS_LATENCIES)], pages);
+}
+
+static enum end run_serve(struct session *s, struct run run)
+{
+	uint64_t va = run.va;
+	bool later;
+	enum end end = run_install(s, &run, false, &va, &later);
+	uint64_t done = (va - run.va) / run.page_size;
+	uint64_t left = run.len / run.page_size - done;
+
+	if (end == END_LEFT)
+		return end;
+	if (done > 0)
+		latency_count(s, &run, done);
+	if (end || left == 0)
+		return end;
+	batch_keep(&s->batch, &run, va);
+	if (later) {
+		wait_for_source(s, run.since_ns);
+	} else {
+		s->deferred = true;
+		counter_add(&s->counters->deferred_pages, left);
+	}
 	return END_NONE;
 }
 
-static enum end run_install(struct session *s, const struct run *run, uint64_t *ret_va)
+/* The runs of the batch from s->turn on: zeros first, as they cost next to nothing
+ * and the reads are under way. */
+static enum end runs_serve(struct session *s)
 {
-	const unsigned char *data = NULL;
-	enum end end = run_read(s, run, &data);
+	enum end end = END_NONE;
 
-	counter_add(&s->counters->runs, 1);
-	return end ? end : install_run(&s->install, run, data, ret_va);
-}
+	while (!end && s->turn < 2 * s->batch.nruns) {
+		size_t i = s->turn++;
+		bool second = i >= s->batch.nruns;
+		const struct run *run = &s->batch.runs[second ? i - s->batch.nruns : i];
 
-static enum end run_serve(struct session *s, const struct run *run)
-{
-	uint64_t va = run->va;
-	enum end end = run_install(s, run, &va);
-	uint64_t waited_us = (clock_monotonic_ns() - run->since_ns) / NS_PER_US;
-	uint64_t done = (va - run->va) / run->page_size;
-	uint64_t left = run->len / run->page_size - done;
-
-	counter_add(&s->counters->latencies[counters_bucket(waited_us, COUNTERS_LATENCIES)], done);
-	if (!end && left > 0) {
-		batch_keep(&s->batch, run, va);
-		counter_add(&s->counters->deferred_pages, left);
+		if ((run->kind == RUN_DATA) == second)
+			end = run_serve(s, *run);
 	}
 	return end;
 }
 
-static void announce(const struct session *s)
-{
-	const struct batch *batch = &s->batch;
-	size_t reads = 0;
-
-	for (size_t i = 0; i < batch->nruns; i++)
-		reads += batch->runs[i].kind == RUN_DATA;
-	if (reads < 2)
-		return; /* it is read at once */
-	for (size_t i = 0; i < batch->nruns; i++)
-		if (batch->runs[i].kind == RUN_DATA)
-			source_announce(s->with.source, batch->runs[i].off, batch->runs[i].len);
-}
-
-/* Zeros first: they cost next to nothing, and the reads are under way. */
+/* What is left of the round, for the leader that finds it. */
 static enum end serve(struct session *s)
 {
-	const struct batch *batch = &s->batch;
-	enum end end = END_NONE;
+	enum end end = runs_serve(s);
 
-	if (batch_plan(&s->batch, &s->pages) < 0)
-		return shared_end(s->with.shared, END_OUT_OF_MEMORY, "no memory for a batch");
-	counter_add(&s->counters->duplicates, batch->duplicates);
-	announce(s);
-	for (size_t i = 0; i < batch->nruns && !end; i++)
-		if (batch->runs[i].kind != RUN_DATA)
-			end = run_serve(s, &batch->runs[i]);
-	for (size_t i = 0; i < batch->nruns && !end; i++)
-		if (batch->runs[i].kind == RUN_DATA)
-			end = run_serve(s, &batch->runs[i]);
-	if (!end && batch->outside > 0)
+	if (!end && s->batch.outside > 0)
 		return shared_end(s->with.shared, END_FAULT_OUTSIDE,
 				  "a fault at address 0x%" PRIx64 ", which is in no region",
-				  batch->outside_va);
+				  s->batch.outside_va);
+	return end;
+}
+
+static enum end plan(struct session *s)
+{
+	if (batch_plan(&s->batch, &s->pages) < 0)
+		return shared_end(s->with.shared, END_OUT_OF_MEMORY, "no memory for a batch");
+	counter_add(&s->counters->duplicates, s->batch.duplicates);
+	s->turn = 0;
+	s->waiting_ns = s->fill_ns;
+	s->deferred = false;
+	return supply_announce(s->supply, s->member, &s->batch) == SUPPLY_LEFT ? END_LEFT
+									       : END_NONE;
+}
+
+/* ---- what comes late ---- */
+
+/* Pages that nobody serves any more become faults again. */
+static enum end faults_again(struct session *s, const struct run *run, uint64_t va)
+{
+	for (; va < run->va + run->len; va += run->page_size)
+		if (batch_add(&s->batch, va, run->since_ns) < 0)
+			return shared_end(s->with.shared, END_OUT_OF_MEMORY,
+					  "no memory for a fault");
+	return END_NONE;
+}
+
+/* As the pages are by now: some may have been removed. */
+static enum end late_install(struct session *s, const struct reading *reading, uint64_t *ret_va)
+{
+	const struct run *run = &reading->run;
+	const struct region *region = regions_find(s->pages.regions, run->va);
+	uint64_t end_va = run->va + run->len;
+	enum end end = END_NONE;
+	uint64_t va = run->va;
+
+	while (va < end_va && !end) {
+		struct run piece = batch_run_at(&s->pages, region, va, end_va - va);
+
+		end = install_run(&s->install, &piece,
+				  piece.kind == RUN_DATA ? reading->data + (va - run->va)
+							 : zeros_for(s, &piece),
+				  &va);
+		if (va < piece.va + piece.len)
+			break; /* a removal is under way */
+	}
+	*ret_va = va;
+	return end;
+}
+
+static enum end late_take(struct session *s, const struct reading *reading)
+{
+	const struct run *run = &reading->run;
+	uint64_t va = run->va;
+	enum end end = END_NONE;
+
+	if (reading->data) {
+		counter_add(&s->counters->bytes, run->len);
+		end = late_install(s, reading, &va);
+	}
+	if (end)
+		return end;
+	if (!reading->fill)
+		return faults_again(s, run, va);
+	if (s->fill_va <= va)
+		s->fill_va = va;
+	return END_NONE;
+}
+
+static enum end late_serve(struct session *s)
+{
+	struct reading reading;
+	enum end end = END_NONE;
+
+	while (!end && supply_next_done(s->supply, &reading)) {
+		enum end collected;
+
+		if (reading.run.len > 0)
+			end = late_take(s, &reading);
+		collected = supply_collect(s->supply);
+		end = end ? end : collected;
+	}
 	return end;
 }
 
@@ -358,6 +506,7 @@ static enum end release(struct session *s)
 static enum end fill(struct session *s)
 {
 	const struct region *region = regions_from(s->pages.regions, s->fill_va);
+	bool later;
 	uint64_t va;
 	struct run run;
 	enum end end;
@@ -366,9 +515,14 @@ static enum end fill(struct session *s)
 		return release(s);
 	va = MAX(s->fill_va, region->va);
 	run = batch_run_at(&s->pages, region, va, BATCH_RUN_MOST);
-	end = run_install(s, &run, &va);
+	end = run_install(s, &run, true, &va, &later);
+	if (end == END_LEFT)
+		return end;
 	counter_add(&s->counters->fill_bytes, va - run.va);
 	s->fill_va = va;
+	s->fill_ns = !later ? 0 : s->fill_ns ? s->fill_ns : clock_monotonic_ns();
+	if (s->fill_ns)
+		wait_for_source(s, s->fill_ns);
 	return end;
 }
 
@@ -389,6 +543,23 @@ static bool noted_is_due(const struct session *s)
 	       (s->batch.nfaults == 0 || clock_monotonic_ns() - s->noted_ns >= GRACE_NS);
 }
 
+/* The rest of a round, from the serving on; also of one that another thread began. */
+static enum end round_finish(struct session *s)
+{
+	enum end end = serve(s);
+
+	if (end == END_LEFT)
+		return end;
+	if (noted_is_due(s) || (s->noted && end))
+		return s->noted;
+	if (!end && s->with.fill && s->batch.nfaults == 0)
+		end = fill(s);
+	if (end == END_LEFT)
+		return end;
+	s->delay_ns = s->install.progress ? DELAY_LEAST_NS : MIN(2 * s->delay_ns, DELAY_MOST_NS);
+	return end;
+}
+
 static enum end round_run(struct session *s)
 {
 	enum end end;
@@ -396,24 +567,37 @@ static enum end round_run(struct session *s)
 	counter_add(&s->counters->rounds, 1);
 	s->install.progress = false;
 	note(s, drain(s));
-	end = serve(s);
-	if (noted_is_due(s) || (s->noted && end))
-		return s->noted;
-	if (!end && s->with.fill && s->batch.nfaults == 0)
-		end = fill(s);
-	s->delay_ns = s->install.progress ? DELAY_LEAST_NS : MIN(2 * s->delay_ns, DELAY_MOST_NS);
-	return end;
+	end = late_serve(s);
+	if (!end)
+		end = plan(s);
+	if (end == END_LEFT)
+		return end;
+	if (end) /* what was noted first is the reason */
+		return s->noted ? s->noted : end;
+	return round_finish(s);
 }
 
-enum end session_run(struct session *s)
+static void session_lead(void *arg, size_t member)
 {
-	enum end end = END_NONE;
+	struct session *s = arg;
+	enum end end;
 
-	s->install.progress = true;
+	s->member = member;
+	end = round_finish(s);
 	while (!end) {
 		end = wait_for_work(s);
 		if (!end)
 			end = round_run(s);
 	}
-	return end;
+	if (end == END_LEFT)
+		return;
+	s->end = end;
+	crew_end(s->crew);
+}
+
+enum end session_run(struct session *s)
+{
+	s->install.progress = true;
+	crew_run(s->crew);
+	return s->end;
 }

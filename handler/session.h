@@ -2,14 +2,15 @@
 /*
  * The service of one machine, from the checked hand-over to a named end.
  *
- * Runs in a worker, in one thread. It reads and installs, and neither kills nor
- * closes anything: whoever runs it holds the descriptors until the machine can
- * do without them.
+ * Runs in a worker, in the threads of a crew, of which one at a time has the session
+ * (handler/crew.h). It reads and installs, and neither kills nor closes anything:
+ * whoever runs it holds the descriptors until the machine can do without them.
  */
 #ifndef PAGODA_HANDLER_SESSION_H
 #define PAGODA_HANDLER_SESSION_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/attributes.h"
 #include "base/cleanup.h"
@@ -24,20 +25,23 @@ struct session_setup {
 	int uffd; /* prepared (uffd_prepare) */
 	int peer; /* pidfd of the machine */
 	const struct source *source;
-	struct shared *shared; /* regions are checked */
-	bool fill;	       /* install everything, then let go of the memory */
+	struct shared *shared;	    /* regions are checked */
+	int channel;		    /* to the keeper (handler/channel.h); -1 for none */
+	uint64_t source_timeout_ns; /* how long a page may take; 0: for ever */
+	bool fill;		    /* install everything, then let go of the memory */
 };
 
-/* -ENOMEM. */
+/* -ENOMEM, or -errno of eventfd(2), pthread_create(3). */
 int session_new(const struct session_setup *setup, struct session **ret) MUST_CHECK;
 
-/* Takes NULL. */
+/* Waits for reads that are still under way. Takes NULL. */
 void session_free(struct session *session);
 
 DEFINE_AUTO(struct session *, session_free)
 #define AUTO_SESSION AUTO(session_free_at)
 
-/* Serves until the end, which it returns; why is in shared->reason. */
+/* Serves until the end, which it returns; why is in shared->reason. Reads may still be
+ * under way then, in other threads. */
 enum end session_run(struct session *session);
 
 #endif

@@ -26,7 +26,8 @@
 
 struct shared {
 	struct counters counters;
-	uint32_t end; /* enum end */
+	uint32_t end;	  /* enum end */
+	uint32_t held_up; /* whether it waits for the source, for who asks */
 	char reason[FAIL_TEXT_MAX];
 	size_t text_len;
 	char text[HANDOVER_TEXT_MOST + 1]; /* one byte more, to see that it is too long */

@@ -76,16 +76,32 @@ static json_t *running_json(const struct machine *machines)
 	return array;
 }
 
-/* Parts that could not be made are NULL and make the whole NULL. */
-static char *stats_json(const struct stats *stats, const struct counters *totals,
-			const struct machine *machines)
+static struct counters totals_of(const struct stats *stats, const struct machine *machines)
 {
-	AUTO_JSON json_t *root = json_pack(
-		"{sisssssIsIsIsososo}", "schema_version", SCHEMA_VERSION, "version",
-		PACKAGE_VERSION, "source", stats->source, "image_bytes",
-		(json_int_t)stats->image_bytes, "connections", (json_int_t)stats->connections,
-		"running", (json_int_t)stats->running, "ends", ends_json(stats), "totals",
-		counters_json(totals), "machines", running_json(machines));
+	struct counters totals = stats->done;
+
+	for (const struct machine *m = machines; m; m = m->next)
+		if (m->shared)
+			counters_merge(&totals, &m->shared->counters);
+	return totals;
+}
+
+/* Parts that could not be made are NULL and make the whole NULL. */
+json_t *stats_json(const struct stats *stats, const struct machine *machines)
+{
+	struct counters totals = totals_of(stats, machines);
+
+	return json_pack("{sisssssIsIsIsososo}", "schema_version", SCHEMA_VERSION, "version",
+			 PACKAGE_VERSION, "source", stats->source, "image_bytes",
+			 (json_int_t)stats->image_bytes, "connections",
+			 (json_int_t)stats->connections, "running", (json_int_t)stats->running,
+			 "ends", ends_json(stats), "totals", counters_json(&totals), "machines",
+			 running_json(machines));
+}
+
+static char *stats_text(const struct stats *stats, const struct machine *machines)
+{
+	AUTO_JSON json_t *root = stats_json(stats, machines);
 
 	return root ? json_dumps(root, JSON_INDENT(2)) : NULL;
 }
@@ -107,8 +123,9 @@ static void histogram_print(FILE *out, const char *name, const char *help, const
 	fprintf(out, "pagoda_handler_%s_count %" PRIu64 "\n", name, sum);
 }
 
-static char *stats_prometheus(const struct stats *stats, const struct counters *totals)
+static char *stats_prometheus(const struct stats *stats, const struct machine *machines)
 {
+	struct counters totals = totals_of(stats, machines);
 	char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
@@ -128,10 +145,10 @@ static char *stats_prometheus(const struct stats *stats, const struct counters *
 		fprintf(out,
 			"# HELP pagoda_handler_%s_total %s\n# TYPE pagoda_handler_%s_total "
 			"counter\npagoda_handler_%s_total %" PRIu64 "\n",
-			row->name, row->help, row->name, row->name, counter_get(totals, row));
-	histogram_print(out, "read_sizes", "messages of one read", totals->sizes, COUNTERS_SIZES);
+			row->name, row->help, row->name, row->name, counter_get(&totals, row));
+	histogram_print(out, "read_sizes", "messages of one read", totals.sizes, COUNTERS_SIZES);
 	histogram_print(out, "latency_us", "microseconds from reading a fault to its page",
-			totals->latencies, COUNTERS_LATENCIES);
+			totals.latencies, COUNTERS_LATENCIES);
 	if (fclose(out) != 0) {
 		free(text);
 		return NULL;
@@ -164,13 +181,8 @@ static int file_replace(const char *path, const char *text)
 
 int stats_write(const char *path, const struct stats *stats, const struct machine *machines)
 {
-	struct counters totals = stats->done;
-	AUTO_FREE char *text = NULL;
+	AUTO_FREE char *text = stats_is_prometheus(path) ? stats_prometheus(stats, machines)
+							 : stats_text(stats, machines);
 
-	for (const struct machine *m = machines; m; m = m->next)
-		if (m->shared)
-			counters_merge(&totals, &m->shared->counters);
-	text = stats_is_prometheus(path) ? stats_prometheus(stats, &totals)
-					 : stats_json(stats, &totals, machines);
 	return text ? file_replace(path, text) : -ENOMEM;
 }

@@ -6,6 +6,7 @@
 #ifndef PAGODA_HANDLER_STATS_H
 #define PAGODA_HANDLER_STATS_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -24,6 +25,10 @@ struct stats {
 };
 
 bool stats_is_prometheus(const char *path);
+
+/* All of it, with the counters of machines added: a new reference, or NULL when out
+ * of memory. */
+json_t *stats_json(const struct stats *stats, const struct machine *machines) MUST_CHECK;
 
 /* Replaces the file as a whole. machines: the list of those that are not over,
  * whose counters are added. -ENOMEM, or -errno of open(2), write(2), rename(2). */

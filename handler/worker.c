@@ -17,6 +17,7 @@
 
 #include "base/fail.h"
 #include "base/log.h"
+#include "handler/channel.h"
 #include "handler/receive.h"
 #include "handler/session.h"
 
@@ -31,8 +32,8 @@ static int by_number(const void *left, const void *right)
  * of other machines. */
 static void others_close(const struct worker_setup *setup)
 {
-	int keep[] = {STDERR_FILENO, setup->conn, setup->uffd, setup->peer,
-		      source_fd(setup->source)};
+	int keep[] = {STDERR_FILENO, setup->conn,    setup->uffd,
+		      setup->peer,   setup->channel, source_fd(setup->source)};
 	unsigned int next = 0;
 
 	qsort(keep, ARRAY_SIZE(keep), sizeof(keep[0]), by_number);
@@ -82,13 +83,15 @@ static int handover_take(const struct worker_setup *setup)
 
 static enum end serve(const struct worker_setup *setup)
 {
-	AUTO_SESSION struct session *session = NULL;
+	struct session *session; /* not freed: a read of it may hang longer than we stay */
 	struct shared *shared = setup->shared;
 	struct session_setup with = {
 		.uffd = setup->uffd,
 		.peer = setup->peer,
 		.source = setup->source,
 		.shared = shared,
+		.channel = setup->channel,
+		.source_timeout_ns = setup->source_timeout_ns,
 		.fill = setup->fill,
 	};
 	int r = handover_take(setup);
@@ -99,7 +102,9 @@ static enum end serve(const struct worker_setup *setup)
 	}
 	close(setup->conn);
 	r = session_new(&with, &session);
-	return r < 0 ? END_OUT_OF_MEMORY : session_run(session);
+	if (r < 0)
+		return shared_end(shared, END_OUT_OF_MEMORY, "begin its session: %s", strerror(-r));
+	return session_run(session);
 }
 
 /*
@@ -131,6 +136,9 @@ void worker_run(const struct worker_setup *setup)
 	rights_drop();
 	end = serve(setup);
 	setup->shared->end = end;
+	/* fails only where the keeper has gone: then it is not heard */
+	(void)!channel_send(setup->channel,
+			    &(struct channel_message){.kind = CHANNEL_ENDED, .fd = -1});
 	if (!end_is_good(end) && getppid() != setup->keeper)
 		machine_hold(setup);
 	_exit(end_is_good(end) ? 0 : 1);

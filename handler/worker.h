@@ -4,9 +4,10 @@
  *
  * The keeper forks it with the descriptors of the machine. It closes every other
  * descriptor, gives up its rights, reads the rest of the hand-over, serves, writes
- * the end and the reason into the shared memory and exits: 0 for an end that is
- * good, 1 for any other. The keeper holds the same userfaultfd, so that the exit
- * is not the last close, and sees to the machine.
+ * the end and the reason into the shared memory, says so on the channel and exits: 0
+ * for an end that is good, 1 for any other. The exit may take as long as a read of the
+ * source that hangs. The keeper holds the same userfaultfd, so that the exit is not the
+ * last close, and sees to the machine.
  */
 #ifndef PAGODA_HANDLER_WORKER_H
 #define PAGODA_HANDLER_WORKER_H
@@ -23,9 +24,11 @@ struct worker_setup {
 	int conn;
 	int uffd;
 	int peer;
+	int channel;
 	const struct source *source;
 	struct shared *shared;
 	uint64_t deadline_ns; /* of the hand-over */
+	uint64_t source_timeout_ns;
 	pid_t keeper;
 	pid_t machine;
 	bool fill;

@@ -199,14 +199,14 @@ END_TEST
 /* Called before the source is read (the linker puts this in between). */
 static void (*before_read)(void);
 
-int __real_source_read(const struct source *source, uint64_t off, uint64_t len, void *buf);
-int __wrap_source_read(const struct source *source, uint64_t off, uint64_t len, void *buf);
+int __real_source_read(const struct source *source, int fd, uint64_t off, uint64_t len, void *buf);
+int __wrap_source_read(const struct source *source, int fd, uint64_t off, uint64_t len, void *buf);
 
-int __wrap_source_read(const struct source *source, uint64_t off, uint64_t len, void *buf)
+int __wrap_source_read(const struct source *source, int fd, uint64_t off, uint64_t len, void *buf)
 {
 	if (before_read)
 		before_read();
-	return __real_source_read(source, off, len, buf);
+	return __real_source_read(source, fd, off, len, buf);
 }
 
 /* A fault and the removal of its page in one read. */

@@ -77,13 +77,13 @@ START_TEST(reads_or_says_why_not)
 
 	fresh();
 	ck_assert_int_eq(source_open(file, &source), 0);
-	source_announce(source, 0, 8 * P);
-	ck_assert_int_eq(source_read(source, P, 2 * P, page), 0);
+	source_announce(source_fd(source), 0, 8 * P);
+	ck_assert_int_eq(source_read(source, source_fd(source), P, 2 * P, page), 0);
 	ck_assert_int_eq(page[0], 'x');
 	ck_assert_int_eq(page[2 * P - 1], 'x');
 	ck_assert_int_eq(truncate(file, 2 * P + 100), 0);
-	ck_assert_int_eq(source_read(source, P, P, page), 0);
-	ck_assert_int_eq(source_read(source, P, 2 * P, page), -EIO);
+	ck_assert_int_eq(source_read(source, source_fd(source), P, P, page), 0);
+	ck_assert_int_eq(source_read(source, source_fd(source), P, 2 * P, page), -EIO);
 	ck_assert_ptr_nonnull(strstr(fail_text(-EIO), file));
 	ck_assert_ptr_nonnull(strstr(fail_text(-EIO), "shorter"));
 	stale();

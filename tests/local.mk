@@ -71,6 +71,9 @@ tests_client_SOURCES = \
 tests_client_LDADD = libbase.a
 check_PROGRAMS += tests/await
 tests_await_SOURCES = tests/await.c
+check_PROGRAMS += tests/ask
+tests_ask_SOURCES = tests/ask.c
+tests_ask_LDADD = libbase.a
 
 handler_test_libs = libhandler.a libbase.a $(JANSSON_LIBS) $(CHECK_LIBS)
 UNIT_TESTS += tests/check-bitmap
@@ -97,10 +100,19 @@ UNIT_TESTS += tests/check-session-ends
 tests_check_session_ends_SOURCES = tests/check-session-ends.c tests/unit.h \
 	tests/session-fixture.c tests/session-fixture.h
 tests_check_session_ends_LDADD = $(handler_test_libs)
+UNIT_TESTS += tests/check-session-source
+tests_check_session_source_SOURCES = tests/check-session-source.c tests/unit.h \
+	tests/session-fixture.c tests/session-fixture.h
+tests_check_session_source_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=source_read
+tests_check_session_source_LDADD = $(handler_test_libs)
+UNIT_TESTS += tests/check-crew
+tests_check_crew_SOURCES = tests/check-crew.c tests/unit.h
+tests_check_crew_LDADD = $(handler_test_libs)
 UNIT_TESTS += tests/check-receive
 tests_check_receive_SOURCES = tests/check-receive.c tests/unit.h
 tests_check_receive_LDADD = $(handler_test_libs)
 SCRIPT_TESTS += \
+	tests/test-handler-control.sh \
 	tests/test-handler-failure.sh \
 	tests/test-handler-fill.sh \
 	tests/test-handler-hostile.sh \
@@ -108,6 +120,7 @@ SCRIPT_TESTS += \
 	tests/test-handler-many.sh \
 	tests/test-handler-restore.sh \
 	tests/test-handler-socket.sh \
+	tests/test-handler-source.sh \
 	tests/test-handler-stop.sh
 EXTRA_DIST += tests/handler-functions.sh
 

@@ -21,7 +21,7 @@
 
 #define PATIENCE_S 20 /* for what must happen at once */
 
-struct fixture f;
+struct fixture f = {.channel = -1};
 
 static void image_make(void)
 {
@@ -129,6 +129,8 @@ void start_with(bool fill)
 		.peer = f.peer,
 		.source = f.source,
 		.shared = f.shared,
+		.channel = f.channel,
+		.source_timeout_ns = f.timeout_ns,
 		.fill = fill,
 	};
 
@@ -150,15 +152,20 @@ void join(pthread_t thread)
 	ck_assert_msg(pthread_timedjoin_np(thread, NULL, &until) == 0, "a thread hangs");
 }
 
-/* The session must end by itself, for that reason. */
-void ends_by_itself(enum end end)
+void ended(enum end end)
 {
-	join(f.thread);
 	ck_assert_str_eq(end_name(f.end), end_name(end));
 	ck_assert_msg(f.shared->reason[0], "no reason given");
 	kill(f.machine, SIGKILL);
 	session_free(f.session);
 	source_close(f.source);
+}
+
+/* The session must end by itself, for that reason. */
+void ends_by_itself(enum end end)
+{
+	join(f.thread);
+	ended(end);
 }
 
 void ends_with_the_machine(void)

@@ -33,6 +33,8 @@ struct fixture {
 	struct shared *shared;
 	pid_t machine;
 	int peer;
+	int channel;	     /* given to the session; -1 unless a test says otherwise */
+	uint64_t timeout_ns; /* the same, 0 */
 	struct session *session;
 	pthread_t thread;
 	enum end end;
@@ -56,6 +58,9 @@ void start_with(bool fill);
 /* The session must end, by itself for that reason, or because the machine does. */
 void ends_by_itself(enum end end);
 void ends_with_the_machine(void);
+
+/* The same for one whose thread has been joined. */
+void ended(enum end end);
 
 /* Closes what a test that makes many fixtures would run out of. */
 void stale(void);

@@ -53,8 +53,9 @@ victim=$!
 started $victim
 expect_workers 2 "$handler_pid"
 for worker in $(workers_of "$handler_pid"); do
-	# standard error, the source, its userfaultfd, its process: nothing of the others
-	[ "$(id -u)" != 0 ] || expect_fds 4 "$worker"
+	# standard error, the source, its userfaultfd, its process, the channel to the keeper
+	# and the two events of its crew: nothing of the others
+	[ "$(id -u)" != 0 ] || expect_fds 7 "$worker"
 	[ "$worker" -eq "$bystander" ] || kill -KILL "$worker"
 done
 expect_end 137 $victim

@@ -69,8 +69,8 @@ expect_end 0 $silent
 expect_logged 'did not come in time' log
 expect_logged 'sent nothing' log
 
-# the bystander's: its userfaultfd, its process, its worker
-expect_fds $((fds + 3)) "$handler_pid"
+# the bystander's: its userfaultfd, its process, its worker and the channel to it
+expect_fds $((fds + 4)) "$handler_pid"
 go_on
 expect_right
 kill -TERM "$handler_pid"

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A session whose source is slow, hangs, or goes and comes back. The linker puts our
+ * reading in the place of the source's.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fail.h"
+#include "handler/channel.h"
+#include "handler/crew.h"
+#include "tests/session-fixture.h"
+#include "tests/unit.h"
+
+static atomic_uint reads[PAGES]; /* that began with that page */
+static atomic_bool hangs[PAGES]; /* such a read waits for as long */
+static atomic_bool lost;	 /* reads say that the file system has gone */
+
+int __real_source_read(const struct source *source, int fd, uint64_t off, uint64_t len, void *buf);
+int __wrap_source_read(const struct source *source, int fd, uint64_t off, uint64_t len, void *buf);
+
+int __wrap_source_read(const struct source *source, int fd, uint64_t off, uint64_t len, void *buf)
+{
+	bool gone = lost;
+	int r = __real_source_read(source, fd, off, len, buf);
+
+	reads[off / P]++;
+	while (hangs[off / P])
+		sched_yield();
+	return gone ? fail_with(-ENOTCONN, "the test says so") : r;
+}
+
+static void read_wait(size_t i)
+{
+	while (reads[i] == 0)
+		sched_yield();
+}
+
+START_TEST(a_slow_read_holds_up_its_page_only)
+{
+	struct toucher slow;
+	struct toucher t[2];
+
+	if (!fresh())
+		return;
+	hangs[5] = true;
+	start();
+	touch(&slow, page(5));
+	read_wait(5);
+	touch(&t[0], page(20));
+	touch(&t[1], page(HOLE + 1));
+	touched(&t[0], of_image(20));
+	touched(&t[1], 0);
+	ck_assert_int_eq(slow.got, -1);
+	hangs[5] = false;
+	touched(&slow, of_image(5));
+	ends_with_the_machine();
+	ck_assert_uint_ge(f.shared->counters.slow_reads, 1);
+}
+END_TEST
+
+START_TEST(what_is_being_read_is_not_read_again)
+{
+	struct toucher slow[2];
+	struct toucher other;
+
+	if (!fresh())
+		return;
+	hangs[5] = true;
+	start();
+	touch(&slow[0], page(5));
+	read_wait(5);
+	touch(&slow[1], page(5) + 7);
+	touch(&other, page(30)); /* served, so the one before was looked at too */
+	touched(&other, of_image(30));
+	ck_assert_uint_eq(reads[5], 1);
+	hangs[5] = false;
+	touched(&slow[0], of_image(5));
+	touched(&slow[1], of_image(5));
+	ends_with_the_machine();
+}
+END_TEST
+
+/* The bytes that come late are of a page that was given back meanwhile. */
+START_TEST(a_removal_wins_over_a_slow_read)
+{
+	struct remover remover;
+	struct toucher t[3];
+
+	if (!fresh())
+		return;
+	hangs[5] = true;
+	for (size_t i = 0; i < 3; i++)
+		touch(&t[i], page(5 + i));
+	pending_wait(3);
+	start();
+	read_wait(5);
+	remove_start(&remover, page(6), false);
+	join(remover.thread);
+	hangs[5] = false;
+	touched(&t[0], of_image(5));
+	touched(&t[1], 0);
+	touched(&t[2], of_image(7));
+	ends_with_the_machine();
+	ck_assert_uint_eq(f.shared->counters.data_pages, 2);
+}
+END_TEST
+
+START_TEST(hanging_reads_leave_somebody_to_serve)
+{
+	struct toucher slow[2 * CREW_MOST];
+	struct toucher zero;
+	size_t n = sizeof(slow) / sizeof(slow[0]);
+
+	if (!fresh())
+		return;
+	for (size_t i = 0; i < n; i++)
+		hangs[3 * i] = true;
+	for (size_t i = 0; i < n; i++)
+		touch(&slow[i], page(3 * i));
+	pending_wait(n);
+	start();
+	/* all but one hang */
+	for (size_t i = 0; i < CREW_MOST - 1; i++)
+		read_wait(3 * i);
+	touch(&zero, page(HOLE));
+	touched(&zero, 0);
+	for (size_t i = 0; i < n; i++)
+		hangs[3 * i] = false;
+	for (size_t i = 0; i < n; i++)
+		touched(&slow[i], of_image(3 * i));
+	ends_with_the_machine();
+}
+END_TEST
+
+START_TEST(fill_goes_on_after_a_slow_read)
+{
+	struct toucher t;
+
+	if (!fresh())
+		return;
+	hangs[0] = true;
+	start_with(true);
+	read_wait(0);
+	touch(&t, page(HOLE + 2));
+	touched(&t, 0);
+	hangs[0] = false;
+	ends_by_itself(END_FILLED);
+	for (size_t i = 0; i < PAGES; i++)
+		ck_assert_int_eq(*page(i), of_image(i));
+}
+END_TEST
+
+/* The session's end of a channel; the keeper's is returned. */
+static int channel_make(void)
+{
+	int ends[2];
+
+	ck_assert_int_eq(channel_new(ends), 0);
+	f.channel = ends[1];
+	return ends[0];
+}
+
+static struct channel_message channel_hear(int keeper)
+{
+	struct pollfd p = {.fd = keeper, .events = POLLIN};
+	struct channel_message message;
+
+	ck_assert_int_eq(poll(&p, 1, 20000), 1);
+	ck_assert_int_eq(channel_receive(keeper, &message), 1);
+	return message;
+}
+
+static void channel_say(int keeper, enum channel_kind kind, uint32_t generation, int fd)
+{
+	struct channel_message message = {.kind = kind, .generation = generation, .fd = fd};
+
+	ck_assert_int_eq(channel_send(keeper, &message), 0);
+}
+
+START_TEST(a_lost_file_is_waited_for)
+{
+	int keeper = channel_make();
+	struct channel_message message;
+	struct toucher t[2];
+
+	if (!fresh())
+		return;
+	lost = true;
+	start();
+	touch(&t[0], page(5));
+	message = channel_hear(keeper);
+	ck_assert_uint_eq(message.kind, CHANNEL_LOST);
+	ck_assert_uint_eq(message.generation, 0);
+	touch(&t[1], page(HOLE));
+	touched(&t[1], 0);
+	ck_assert_int_eq(t[0].got, -1);
+	/* lost again as soon as it is there */
+	channel_say(keeper, CHANNEL_FILE, 1, f.image);
+	message = channel_hear(keeper);
+	ck_assert_uint_eq(message.kind, CHANNEL_LOST);
+	ck_assert_uint_eq(message.generation, 1);
+	lost = false;
+	channel_say(keeper, CHANNEL_FILE, 1, f.image); /* that one is known to be lost */
+	channel_say(keeper, CHANNEL_FILE, 2, f.image);
+	touched(&t[0], of_image(5));
+	ends_with_the_machine();
+	ck_assert_uint_eq(f.shared->counters.lost_sources, 2);
+}
+END_TEST
+
+START_TEST(another_image_ends_it)
+{
+	int keeper = channel_make();
+	struct toucher t;
+
+	if (!fresh())
+		return;
+	lost = true;
+	start();
+	touch(&t, page(5));
+	(void)channel_hear(keeper);
+	channel_say(keeper, CHANNEL_CHANGED, 0, -1);
+	ends_by_itself(END_SOURCE_FAILED);
+	ck_assert_ptr_nonnull(strstr(f.shared->reason, "another image"));
+	ck_assert_int_eq(t.got, -1);
+}
+END_TEST
+
+START_TEST(nobody_to_open_it_again_ends_it)
+{
+	int keeper = channel_make();
+	struct toucher t;
+
+	if (!fresh())
+		return;
+	close(keeper);
+	lost = true;
+	start();
+	touch(&t, page(5));
+	ends_by_itself(END_SOURCE_FAILED);
+	ck_assert_ptr_nonnull(strstr(f.shared->reason, "nobody opens it again"));
+	ck_assert_int_eq(t.got, -1);
+}
+END_TEST
+
+/* The session ends while its read hangs; only taking it down waits for that. */
+static void no_answer(void)
+{
+	while (!*(volatile char *)f.shared->reason)
+		sched_yield();
+	join(f.thread);
+	hangs[5] = false;
+	ended(END_SOURCE_FAILED);
+	ck_assert_ptr_nonnull(strstr(f.shared->reason, "no answer"));
+}
+
+START_TEST(a_read_that_hangs_too_long_ends_it)
+{
+	struct toucher t;
+
+	if (!fresh())
+		return;
+	f.timeout_ns = 300 * NS_PER_MS;
+	hangs[5] = true;
+	start();
+	touch(&t, page(5));
+	no_answer();
+	ck_assert_int_eq(t.got, -1);
+}
+END_TEST
+
+START_TEST(a_file_lost_too_long_ends_it)
+{
+	int keeper = channel_make();
+	struct toucher t;
+
+	if (!fresh())
+		return;
+	f.timeout_ns = 300 * NS_PER_MS;
+	lost = true;
+	start();
+	touch(&t, page(5));
+	(void)channel_hear(keeper);
+	no_answer();
+	ck_assert_int_eq(t.got, -1);
+}
+END_TEST
+
+UNIT_MAIN("session-source", a_slow_read_holds_up_its_page_only,
+	  what_is_being_read_is_not_read_again, a_removal_wins_over_a_slow_read,
+	  hanging_reads_leave_somebody_to_serve, fill_goes_on_after_a_slow_read,
+	  a_lost_file_is_waited_for, another_image_ends_it, nobody_to_open_it_again_ends_it,
+	  a_read_that_hangs_too_long_ends_it, a_file_lost_too_long_ends_it)
