@@ -42,7 +42,12 @@ struct cli {
 			const char *vmstate;
 			const char *format;
 			const char *from_dir;
+			const char *parent;
+			bool diff;
 		} import;
+		struct {
+			bool diff;
+		} export;
 		struct {
 			unsigned int read_percent;
 		} check;

@@ -37,6 +37,10 @@ const struct option_row cmd_import_options[] = {
 	 "of the image: raw", NULL},
 	{"from-dir", 0, OPTION_TEXT, offsetof(struct cli, import.from_dir), "DIR",
 	 "take memory and machine state from what a VMM wrote", NULL},
+	{"parent", 0, OPTION_TEXT, offsetof(struct cli, import.parent), "PARENT",
+	 "keep only the pages that differ from that snapshot", NULL},
+	{"diff", 0, OPTION_FLAG, offsetof(struct cli, import.diff), NULL,
+	 "IMAGE is a diff over the parent: a hole is unchanged, zeros are data", NULL},
 	{.name = ""},
 };
 
@@ -127,6 +131,8 @@ static int find_input(struct cli *cli, struct input *input)
 		return cli_usage(cli, "--format wants raw, not '%s'", format);
 	if (has_image == (cli->import.from_dir != NULL))
 		return cli_usage(cli, "wants either IMAGE or --from-dir DIR");
+	if (cli->import.diff && !cli->import.parent)
+		return cli_usage(cli, "--diff wants the --parent it is a diff over");
 	if (cli->import.from_dir && cli->import.vmstate)
 		return cli_usage(cli, "--from-dir brings its own machine state, without --vmstate");
 	if (has_image) {
@@ -144,16 +150,21 @@ static int find_input(struct cli *cli, struct input *input)
 	return r;
 }
 
-/* "guest-a: 256.0 MiB, 38570 pages stored (71.9 MiB), 1820 shared, 25145 zero" */
+/* "guest-a: 256.0 MiB, 38570 pages stored (71.9 MiB), 1820 shared, 25145 zero"; over a
+ * parent "guest-b: 256.0 MiB over guest-a, ..., 34560 unchanged" */
 static void print_imported(const struct snapshot_row *row, bool exact)
 {
+	uint64_t layer = row->layer_data + row->layer_zero;
 	char size[UNITS_TEXT_MAX];
 	char stored[UNITS_TEXT_MAX];
 
-	printf("%s: %s, %" PRIu64 " pages stored (%s), %" PRIu64 " shared, %" PRIu64 " zero\n",
-	       row->name, output_size(size, row->size, exact), row->stored_pages,
-	       output_size(stored, row->stored_bytes, exact), row->layer_data - row->stored_pages,
-	       row->size / PAGE_BYTES - row->data_pages);
+	printf("%s: %s%s%s, %" PRIu64 " pages stored (%s), %" PRIu64 " shared, %" PRIu64 " zero",
+	       row->name, output_size(size, row->size, exact), row->parent ? " over " : "",
+	       row->parent_name, row->stored_pages, output_size(stored, row->stored_bytes, exact),
+	       row->layer_data - row->stored_pages, row->layer_zero);
+	if (row->parent)
+		printf(", %" PRIu64 " unchanged", row->size / PAGE_BYTES - layer);
+	putchar('\n');
 }
 
 int cmd_import(struct cli *cli)
@@ -164,7 +175,9 @@ int cmd_import(struct cli *cli)
 	AUTO_FREE void *vmstate = NULL;
 	AUTO_CLOSE int fd = -1;
 	struct input input;
-	struct import_request request = {.name = cli->operands[0]};
+	struct import_request request = {.name = cli->operands[0],
+					 .parent = cli->import.parent,
+					 .is_diff = cli->import.diff};
 	struct snapshot_row row;
 	int r = find_input(cli, &input);
 

@@ -246,7 +246,8 @@ static void collect_zero(struct appender *a, uint64_t pgno, uint64_t count)
 {
 	struct step_page *last = a->npages > 0 ? &a->step[a->npages - 1] : NULL;
 
-	if (last && last->kind == STEP_ZERO)
+	a->totals.zero_pages += count;
+	if (last && last->kind == STEP_ZERO && last->pgno + last->count == pgno)
 		last->count += count;
 	else
 		a->step[a->npages++] =
@@ -363,8 +364,8 @@ static int extend(struct appender *a, uint64_t pgno, uint64_t count, uint64_t id
 {
 	int r;
 
-	if (a->last.count > 0 && (id == 0) == (a->last.page == 0) &&
-	    (id == 0 || a->last.page + a->last.count == id)) {
+	if (a->last.count > 0 && a->last.first + a->last.count == pgno &&
+	    (id == 0) == (a->last.page == 0) && (id == 0 || a->last.page + a->last.count == id)) {
 		a->last.count += count;
 		return 0;
 	}
@@ -373,13 +374,15 @@ static int extend(struct appender *a, uint64_t pgno, uint64_t count, uint64_t id
 	return r;
 }
 
-/* How many known pages with consecutive ids follow from step page i on. */
+/* How many known pages follow from step page i on, one behind the other, with
+ * consecutive ids. */
 static size_t stretch_from(const struct appender *a, size_t i)
 {
 	size_t n = 1;
 
 	while (n < STRETCH_PAGES && i + n < a->npages && a->step[i + n].kind == STEP_KNOWN &&
-	       a->step[i + n].known_id == a->step[i].known_id + n)
+	       a->step[i + n].known_id == a->step[i].known_id + n &&
+	       a->step[i + n].pgno == a->step[i].pgno + n)
 		n++;
 	return n;
 }
@@ -392,9 +395,9 @@ static size_t stretch_from(const struct appender *a, size_t i)
 static int lay_out_page(struct appender *a, size_t i)
 {
 	const struct step_page *page = &a->step[i];
-	bool by_id = page->kind == STEP_KNOWN &&
-		     ((a->last.page && a->last.page + a->last.count == page->known_id) ||
-		      stretch_from(a, i) >= STRETCH_PAGES);
+	bool continues = a->last.page && a->last.page + a->last.count == page->known_id &&
+			 a->last.first + a->last.count == page->pgno;
+	bool by_id = page->kind == STEP_KNOWN && (continues || stretch_from(a, i) >= STRETCH_PAGES);
 	int r;
 
 	if (page->kind == STEP_ZERO)
@@ -461,23 +464,35 @@ static int step_commit(struct appender *a)
 	return r;
 }
 
+/* Commits where a window more might not fit. */
+static int step_make_room(struct appender *a)
+{
+	if (a->npages + WINDOW_PAGES > STEP_PAGES || a->nkept + WINDOW_PAGES > STEP_KEPT)
+		return step_commit(a);
+	return 0;
+}
+
 int appender_add(struct appender *a, const struct window *window)
 {
-	int r = 0;
+	int r = step_make_room(a);
 
-	a->totals.npages += window->span.npages;
-	if (a->npages + WINDOW_PAGES > STEP_PAGES || a->nkept + WINDOW_PAGES > STEP_KEPT)
-		r = step_commit(a);
-	if (window->span.hole) {
-		collect_zero(a, window->span.first, window->span.npages);
-		return r;
-	}
 	for (size_t i = 0; r == 0 && i < window->span.npages; i++) {
-		if (window->pages[i].kind == PAGE_ZERO)
+		enum page_kind kind = window->pages[i].kind;
+
+		if (kind == PAGE_ZERO)
 			collect_zero(a, window->span.first + i, 1);
-		else
+		else if (kind != PAGE_SAME)
 			r = collect_data(a, window, i);
 	}
+	return r;
+}
+
+int appender_add_zero(struct appender *a, uint64_t first, uint64_t count)
+{
+	int r = step_make_room(a);
+
+	if (r == 0)
+		collect_zero(a, first, count);
 	return r;
 }
 

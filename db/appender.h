@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The appender: windows of an image, in order, become pack bytes, page rows and
- * extents of a snapshot that is being imported.
+ * extents of a snapshot that is being imported. What is left out between them is
+ * absent from its layer.
  *
  * Used by one thread, with its index. It commits in steps, each short under the
  * writer lock; pack bytes are durable before a step points at them.
@@ -20,8 +21,8 @@
 struct appender;
 
 struct appender_totals {
-	uint64_t npages;       /* of the image */
-	uint64_t data_pages;   /* not zero */
+	uint64_t data_pages;   /* of the layer, not zero */
+	uint64_t zero_pages;   /* of the layer */
 	uint64_t stored_pages; /* of those, new to the store */
 	uint64_t stored_bytes; /* of those, in packs */
 };
@@ -33,8 +34,11 @@ int appender_new(struct index *index, uint64_t snapshot, struct appender **ret) 
 void appender_free(struct appender *appender);
 DEFINE_AUTO(struct appender *, appender_free)
 
-/* The next window. */
+/* The next window, of data; pages that are the parent's are left out. */
 int appender_add(struct appender *appender, const struct window *window) MUST_CHECK;
+
+/* The next zero pages, of any number. */
+int appender_add_zero(struct appender *appender, uint64_t first, uint64_t count) MUST_CHECK;
 
 /* Commits the last step. */
 int appender_finish(struct appender *appender, struct appender_totals *ret) MUST_CHECK;

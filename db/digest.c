@@ -121,6 +121,27 @@ static int add_stored(struct index *index, struct digest *digest, uint64_t id, u
 	return 0;
 }
 
+int digest_add_map(struct digest *digest, struct index *index, const struct map *map,
+		   uint64_t first, uint64_t count, uint64_t *data)
+{
+	uint64_t end = first + count;
+	int r = 0;
+
+	for (size_t i = map_find(map, first); r == 0 && first < end; i++) {
+		const struct run *run = &map->runs[i];
+		uint64_t n = MIN(map_run_end(map, i), end) - first;
+
+		if (run->kind == RUN_DATA) {
+			*data += n;
+			r = add_stored(index, digest, run->page + (first - run->first), n);
+		} else {
+			digest_add_run(digest, run->kind, n);
+		}
+		first += n;
+	}
+	return r;
+}
+
 int digest_map(struct index *index, const struct map *map, uint8_t result[DIGEST_BYTES],
 	       uint64_t *ret_data)
 {
@@ -128,17 +149,8 @@ int digest_map(struct index *index, const struct map *map, uint8_t result[DIGEST
 	uint64_t data = 0;
 	int r = digest_new(&digest);
 
-	for (size_t i = 0; r == 0 && i < map->nruns; i++) {
-		const struct run *run = &map->runs[i];
-		uint64_t count = map_run_end(map, i) - run->first;
-
-		if (run->kind == RUN_DATA) {
-			data += count;
-			r = add_stored(index, digest, run->page, count);
-		} else {
-			digest_add_run(digest, run->kind, count);
-		}
-	}
+	if (r == 0)
+		r = digest_add_map(digest, index, map, 0, map->npages, &data);
 	if (r < 0)
 		return r;
 	digest_finish(digest, map->npages * PAGE_BYTES, result);

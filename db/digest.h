@@ -35,8 +35,14 @@ void digest_add_data(struct digest *digest, uint64_t hash);
 /* Of an image of size bytes. */
 void digest_finish(struct digest *digest, uint64_t size, uint8_t result[DIGEST_BYTES]);
 
+/* The next count pages, which are those of the map from first on, with the hashes the
+ * index has now; *data grows by those that are data. -EBADMSG where a page row is
+ * missing or is none. */
+int digest_add_map(struct digest *digest, struct index *index, const struct map *map,
+		   uint64_t first, uint64_t count, uint64_t *data) MUST_CHECK;
+
 /* The digest of a whole map, with the hashes the index has now; *ret_data counts
- * its data pages. -EBADMSG where a page row is missing or is none. */
+ * its data pages. Errors of digest_add_map. */
 int digest_map(struct index *index, const struct map *map, uint8_t result[DIGEST_BYTES],
 	       uint64_t *ret_data) MUST_CHECK;
 

@@ -18,8 +18,9 @@
 #include "db/store.h"
 
 struct image {
-	int fd;		       /* borrowed */
-	const char *name;      /* borrowed */
+	int fd;		  /* borrowed */
+	const char *name; /* borrowed */
+	struct image_rules rules;
 	bool is_file;	       /* has a size, and can be read anywhere */
 	bool has_holes;	       /* SEEK_DATA works */
 	uint64_t size;	       /* of a file */
@@ -48,8 +49,35 @@ static int check_size(const struct image *image, uint64_t size)
 	return 0;
 }
 
+/* A layer has the size of what it lies on: else pages would be of nobody. */
+static int check_rules(const struct image *image, uint64_t size)
+{
+	const struct image_rules *rules = &image->rules;
+
+	if (rules->size == 0 || size == rules->size)
+		return 0;
+	return fail_with(-EINVAL,
+			 "%s has %" PRIu64 " bytes%s, its parent '%s' has %" PRIu64
+			 ": a layer has the size of its parent",
+			 image->name, size, !image->is_file && size > rules->size ? " or more" : "",
+			 rules->parent, rules->size);
+}
+
+/* A diff says by a hole that pages are unchanged, so nothing may have filled it. */
+static int check_diff(const struct image *image)
+{
+	if (image->is_file && image->has_holes)
+		return 0;
+	return fail_with(-EINVAL,
+			 "%s cannot have holes, and in a diff they say what is unchanged: "
+			 "give a file on a file system that keeps them",
+			 image->name);
+}
+
 static int size_find(struct image *image, const struct stat *st)
 {
+	int r;
+
 	image->size = (uint64_t)st->st_size;
 	image->mtime = st->st_mtim;
 	image->is_file = S_ISREG(st->st_mode);
@@ -63,10 +91,13 @@ static int size_find(struct image *image, const struct stat *st)
 				 "%s is a directory: give the memory file in it, or use "
 				 "--from-dir",
 				 image->name);
-	return image->is_file ? check_size(image, image->size) : 0;
+	if (!image->is_file)
+		return 0;
+	r = check_size(image, image->size);
+	return r < 0 ? r : check_rules(image, image->size);
 }
 
-int image_open(int fd, const char *name, struct image **ret)
+int image_open(int fd, const char *name, const struct image_rules *rules, struct image **ret)
 {
 	AUTO(image_close_at) struct image *image = calloc(1, sizeof(*image));
 	struct stat st;
@@ -76,6 +107,7 @@ int image_open(int fd, const char *name, struct image **ret)
 		return fail_with(-ENOMEM, "out of memory");
 	image->fd = fd;
 	image->name = name;
+	image->rules = *rules;
 	pthread_mutex_init(&image->mutex, NULL);
 	if (fstat(fd, &st) < 0)
 		return fail_with(-errno, "%s: %s", name, strerror(errno));
@@ -83,6 +115,9 @@ int image_open(int fd, const char *name, struct image **ret)
 	if (r < 0)
 		return r;
 	image->has_holes = S_ISREG(st.st_mode) && (lseek(fd, 0, SEEK_HOLE) >= 0 || errno == ENXIO);
+	r = rules->is_diff ? check_diff(image) : 0;
+	if (r < 0)
+		return r;
 	*ret = TAKE_PTR(image);
 	return 0;
 }
@@ -122,6 +157,11 @@ static int data_find(struct image *image, uint64_t npages, uint64_t *ret_begin)
 	hole = data < 0 ? -1 : lseek(image->fd, data, SEEK_HOLE);
 	if (hole < 0)
 		return fail_with(-errno, "%s: looking for holes: %s", image->name, strerror(errno));
+	if (image->rules.is_diff && (data % PAGE_BYTES != 0 || hole % PAGE_BYTES != 0))
+		return fail_with(-EINVAL,
+				 "%s: the data from byte %jd to %jd begins or ends within a page, "
+				 "so it is no diff of %d-byte pages",
+				 image->name, (intmax_t)data, (intmax_t)hole, PAGE_BYTES);
 	/* holes of other sizes than a page are data */
 	*ret_begin = MIN((uint64_t)data / PAGE_BYTES, npages);
 	image->data_end = MIN(((uint64_t)hole + PAGE_BYTES - 1) / PAGE_BYTES, npages);
@@ -147,7 +187,9 @@ static int next_of_file(struct image *image, struct image_window *window)
 
 static int next_of_pipe(struct image *image, struct image_window *window, void *plain)
 {
+	uint64_t size;
 	ssize_t n;
+	int r;
 
 	if (image->ended)
 		return 0;
@@ -156,9 +198,11 @@ static int next_of_pipe(struct image *image, struct image_window *window, void *
 		return fail_with((int)n, "%s: %s", image->name, strerror((int)-n));
 	image->ended = (size_t)n < WINDOW_PAGES * PAGE_BYTES;
 	window->npages = (uint64_t)n / PAGE_BYTES;
-	/* nothing came, and something came before: the end */
-	return n == 0 && image->at > 0 ? 0
-				       : check_size(image, image->at * PAGE_BYTES + (uint64_t)n);
+	size = image->at * PAGE_BYTES + (uint64_t)n;
+	r = check_size(image, size);
+	if (r == 0 && (image->ended || size > image->rules.size))
+		r = check_rules(image, size);
+	return r;
 }
 
 int image_next(struct image *image, struct image_window *ret, void *plain)

@@ -20,9 +20,19 @@
 
 struct image;
 
-/* fd is borrowed; name is how messages call it, borrowed. -EINVAL where the size
- * is 0 or no multiple of a page, as far as it is known. */
-int image_open(int fd, const char *name, struct image **ret) MUST_CHECK;
+/* What an image of a layer must be like, by its parent. */
+struct image_rules {
+	uint64_t size;	    /* bytes it must have; 0: any */
+	const char *parent; /* whose size that is; borrowed */
+	/* a hole says unchanged, and zeros are data: refused is what cannot hold holes,
+	 * and a hole that does not begin and end with a page */
+	bool is_diff;
+};
+
+/* fd is borrowed; name is how messages call it, borrowed, as rules. -EINVAL where the
+ * size is 0, no multiple of a page or against the rules, as far as it is known. */
+int image_open(int fd, const char *name, const struct image_rules *rules,
+	       struct image **ret) MUST_CHECK;
 void image_close(struct image *image);
 DEFINE_AUTO(struct image *, image_close)
 
@@ -33,7 +43,7 @@ struct image_window {
 	uint64_t sequence; /* counts windows from 0 */
 	uint64_t first;	   /* pgno */
 	uint64_t npages;   /* 0: the end of the image; at most WINDOW_PAGES of data */
-	bool hole;	   /* zero pages, of any number */
+	bool hole;	   /* of a file: pages of any number */
 };
 
 /* The next window; one call at a time is made to wait for the others. A window of

@@ -10,6 +10,9 @@
  * The snapshot's row is there from the start, invisible (state importing), under
  * the exclusive lease of this process; the last transaction seals it. A failure
  * takes it out again; who finds one without a lease does the same.
+ *
+ * A parent is open, so leased, before the row names it, and until it is sealed: a
+ * parent that others see as needed was there all the time.
  */
 #include "config.h"
 
@@ -26,10 +29,11 @@
 #include "db/appender.h"
 #include "db/attachment-private.h"
 #include "db/catalog-private.h"
-#include "db/digest.h"
 #include "db/discard.h"
 #include "db/image.h"
+#include "db/layer.h"
 #include "db/lock.h"
+#include "db/snapshot.h"
 #include "db/sql.h"
 #include "db/store-private.h"
 #include "db/transaction.h"
@@ -41,8 +45,9 @@
 struct import {
 	struct store *store; /* borrowed */
 	const struct import_request *request;
-	struct image *image;   /* owned */
-	struct digest *digest; /* owned; this thread's */
+	struct image *image;	 /* owned */
+	struct snapshot *parent; /* owned; NULL for a base */
+	const struct map *below; /* of the parent's merged image, or NULL */
 	size_t nworkers;
 	size_t nwindows;
 	pthread_t workers[WORKERS_MAX];
@@ -99,6 +104,8 @@ static void set_state(struct import *import, int i, int state)
 /* Windows until the image ends: 0, or the first error. */
 static int work(struct import *import, struct index *index, struct pages *pages)
 {
+	/* of a diff all data stays, also what the parent has */
+	const struct map *same = import->request->is_diff ? NULL : import->below;
 	int i;
 
 	while ((i = take_window(import)) >= 0) {
@@ -111,7 +118,7 @@ static int work(struct import *import, struct index *index, struct pages *pages)
 		}
 		r = image_read(import->image, &window->span, window->plain);
 		if (r == 0 && !window->span.hole)
-			r = window_classify(window, index, pages);
+			r = window_classify(window, index, pages, same);
 		if (r < 0)
 			return r;
 		set_state(import, i, WINDOW_READY);
@@ -163,21 +170,7 @@ static struct window *wait_window(struct import *import, uint64_t sequence, int 
 	return found;
 }
 
-static void digest_window(struct digest *digest, const struct window *window)
-{
-	if (window->span.hole) {
-		digest_add_run(digest, RUN_ZERO, window->span.npages);
-		return;
-	}
-	for (size_t i = 0; i < window->span.npages; i++) {
-		if (window->pages[i].kind == PAGE_ZERO)
-			digest_add_run(digest, RUN_ZERO, 1);
-		else
-			digest_add_data(digest, window->pages[i].row.hash);
-	}
-}
-
-static int append_all(struct import *import, struct appender *appender)
+static int append_all(struct import *import, struct layer *layer)
 {
 	struct window *window;
 	int slot;
@@ -186,8 +179,7 @@ static int append_all(struct import *import, struct appender *appender)
 	for (uint64_t n = 0; r == 0 && (window = wait_window(import, n, &slot)); n++) {
 		uint64_t bytes = window->span.npages * PAGE_BYTES;
 
-		digest_window(import->digest, window);
-		r = appender_add(appender, window);
+		r = layer_add(layer, window);
 		set_state(import, slot, WINDOW_FREE);
 		progress_add(import->request->progress, bytes);
 	}
@@ -227,13 +219,13 @@ static void workers_end(struct import *import)
 	import->nworkers = 0;
 }
 
-/* The whole image into the store; the digest is complete after it. */
-static int transfer(struct import *import, struct appender *appender)
+/* The whole image into the store; the digests are complete after it. */
+static int transfer(struct import *import, struct layer *layer)
 {
 	int r = workers_start(import);
 
 	if (r == 0)
-		r = append_all(import, appender);
+		r = append_all(import, layer);
 	stop_with(import, r);
 	workers_end(import);
 	if (import->error < 0)
@@ -241,25 +233,26 @@ static int transfer(struct import *import, struct appender *appender)
 	return r < 0 ? r : image_check_unchanged(import->image);
 }
 
-static int row_insert(struct index *index, const struct import_request *request, uint64_t size)
+static int row_insert(struct index *index, const struct import *import)
 {
-	static const char sql[] = "INSERT INTO snapshot (name, size, page_size, state, created_ns) "
-				  "VALUES (?1, ?2, ?3, 0, ?4)";
+	static const char sql[] = "INSERT INTO snapshot (name, size, page_size, state, created_ns, "
+				  "parent) VALUES (?1, ?2, ?3, 0, ?4, ?5)";
 	sqlite3_stmt *insert;
 	int r = sql_get(index, sql, &insert);
 
 	if (r < 0)
 		return r;
-	sqlite3_bind_text(insert, 1, request->name, -1, SQLITE_STATIC);
-	sql_bind(insert, 2, size);
+	sqlite3_bind_text(insert, 1, import->request->name, -1, SQLITE_STATIC);
+	sql_bind(insert, 2, image_size(import->image));
 	sql_bind(insert, 3, PAGE_BYTES);
 	sql_bind(insert, 4, clock_wall_ns());
+	if (import->parent)
+		sql_bind(insert, 5, snapshot_row(import->parent)->id);
 	return sql_run(index, insert);
 }
 
 /* The invisible row, leased: *ret_id. */
-static int begin(struct index *index, const struct import_request *request, uint64_t size,
-		 uint64_t *ret_id)
+static int begin(struct index *index, const struct import *import, uint64_t *ret_id)
 {
 	AUTO(transaction_end_at) struct index *open = NULL;
 	struct locks *locks = index_store(index)->locks;
@@ -267,9 +260,9 @@ static int begin(struct index *index, const struct import_request *request, uint
 	int r = transaction_begin(index, TRANSACTION_STEP, &open);
 
 	if (r == 0)
-		r = catalog_check_free(index, request->name);
+		r = catalog_check_free(index, import->request->name);
 	if (r == 0)
-		r = row_insert(index, request, size);
+		r = row_insert(index, import);
 	if (r < 0)
 		return r;
 	id = (uint64_t)sqlite3_last_insert_rowid(index_db(index));
@@ -287,11 +280,11 @@ static int begin(struct index *index, const struct import_request *request, uint
 }
 
 static int row_seal(struct index *index, uint64_t id, const struct appender_totals *totals,
-		    const uint8_t digest[DIGEST_BYTES])
+		    const struct layer_sums *sums)
 {
 	static const char sql[] = "UPDATE snapshot SET state = 2, size = ?2, digest = ?3, "
-				  "layer_digest = ?3, data_pages = ?4, layer_data = ?4, "
-				  "layer_zero = ?5, stored_pages = ?6, stored_bytes = ?7 "
+				  "layer_digest = ?4, data_pages = ?5, layer_data = ?6, "
+				  "layer_zero = ?7, stored_pages = ?8, stored_bytes = ?9 "
 				  "WHERE id = ?1 AND state = 0";
 	sqlite3_stmt *update;
 	int r = sql_get(index, sql, &update);
@@ -299,27 +292,46 @@ static int row_seal(struct index *index, uint64_t id, const struct appender_tota
 	if (r < 0)
 		return r;
 	sql_bind(update, 1, id);
-	sql_bind(update, 2, totals->npages * PAGE_BYTES);
-	sqlite3_bind_blob(update, 3, digest, DIGEST_BYTES, SQLITE_TRANSIENT);
-	sql_bind(update, 4, totals->data_pages);
-	sql_bind(update, 5, totals->npages - totals->data_pages);
-	sql_bind(update, 6, totals->stored_pages);
-	sql_bind(update, 7, totals->stored_bytes);
+	sql_bind(update, 2, sums->npages * PAGE_BYTES);
+	sqlite3_bind_blob(update, 3, sums->digest, DIGEST_BYTES, SQLITE_TRANSIENT);
+	sqlite3_bind_blob(update, 4, sums->layer_digest, DIGEST_BYTES, SQLITE_TRANSIENT);
+	sql_bind(update, 5, sums->data_pages);
+	sql_bind(update, 6, totals->data_pages);
+	sql_bind(update, 7, totals->zero_pages);
+	sql_bind(update, 8, totals->stored_pages);
+	sql_bind(update, 9, totals->stored_bytes);
 	return sql_run(index, update);
+}
+
+/* Inside the sealing transaction: the lease has kept the parent, unless somebody has
+ * put another index there. */
+static int check_parent(const struct import *import, struct index *index)
+{
+	struct snapshot_row row;
+	int r;
+
+	if (!import->parent)
+		return 0;
+	r = catalog_find_id(index, snapshot_row(import->parent)->id, &row);
+	if (r == -ENOENT || (r == 0 && row.state != SNAPSHOT_SEALED))
+		return fail_with(-EBUSY, "its parent '%s' was removed meanwhile",
+				 import->request->parent);
+	return r;
 }
 
 /* The last transaction: the snapshot is complete and visible, durably. */
 static int seal(struct import *import, struct index *index, uint64_t id,
-		const struct appender_totals *totals, struct snapshot_row *ret_row)
+		const struct appender_totals *totals, const struct layer_sums *sums,
+		struct snapshot_row *ret_row)
 {
 	AUTO(transaction_end_at) struct index *open = NULL;
 	const struct import_request *request = import->request;
-	uint8_t digest[DIGEST_BYTES];
 	int r = transaction_begin(index, TRANSACTION_CATALOG, &open);
 
-	digest_finish(import->digest, totals->npages * PAGE_BYTES, digest);
 	if (r == 0)
-		r = row_seal(index, id, totals, digest);
+		r = check_parent(import, index);
+	if (r == 0)
+		r = row_seal(index, id, totals, sums);
 	if (r == 0 && request->vmstate)
 		r = attachment_put(index, id, "vmstate", request->vmstate, request->vmstate_len);
 	if (r == 0)
@@ -332,16 +344,21 @@ static int fill(struct import *import, struct index *index, uint64_t id,
 		struct snapshot_row *ret_row)
 {
 	AUTO(appender_free_at) struct appender *appender = NULL;
+	AUTO(layer_free_at) struct layer *layer = NULL;
 	struct appender_totals totals;
+	struct layer_sums sums;
 	int r = appender_new(index, id, &appender);
 
 	if (r == 0)
-		r = digest_new(&import->digest);
+		r = layer_new(index, import->below, import->request->is_diff, appender, &layer);
 	if (r == 0)
-		r = transfer(import, appender);
+		r = transfer(import, layer);
 	if (r == 0)
 		r = appender_finish(appender, &totals);
-	return r < 0 ? r : seal(import, index, id, &totals, ret_row);
+	if (r < 0)
+		return r;
+	layer_finish(layer, &sums);
+	return seal(import, index, id, &totals, &sums, ret_row);
 }
 
 /* Takes the failed import out; what cannot be done now the next writer does. */
@@ -362,7 +379,7 @@ static int run(struct import *import, struct index *index, struct snapshot_row *
 	struct locks *locks = import->store->locks;
 	char text[FAIL_TEXT_MAX];
 	uint64_t id;
-	int r = begin(index, import->request, image_size(import->image), &id);
+	int r = begin(index, import, &id);
 
 	if (r < 0)
 		return r;
@@ -383,9 +400,36 @@ static void import_done(struct import *import)
 	for (size_t i = 0; i < import->nwindows; i++)
 		free(import->windows[i]);
 	image_close(import->image);
-	digest_free(import->digest);
+	snapshot_close(import->parent);
 	pthread_cond_destroy(&import->changed);
 	pthread_mutex_destroy(&import->mutex);
+}
+
+/* Opens the parent, which leases it and proves its map. */
+static int parent_open(struct import *import, struct index *index)
+{
+	const char *name = import->request->parent;
+	struct snapshot_row row;
+	int r = catalog_find(index, name, &row);
+
+	if (r < 0)
+		return r;
+	if (row.state != SNAPSHOT_SEALED)
+		return fail_with(-EINVAL, "its parent '%s' is a draft: seal it first", name);
+	r = snapshot_open(index, row.id, &import->parent);
+	if (r == 0)
+		import->below = snapshot_map(import->parent, MAP_MEM);
+	return r;
+}
+
+static int source_open(struct import *import)
+{
+	const struct import_request *request = import->request;
+	struct image_rules rules = {.parent = request->parent, .is_diff = request->is_diff};
+
+	if (import->parent)
+		rules.size = snapshot_row(import->parent)->size;
+	return image_open(request->image_fd, request->image, &rules, &import->image);
 }
 
 int import_image(struct store *store, const struct import_request *request,
@@ -400,9 +444,11 @@ int import_image(struct store *store, const struct import_request *request,
 	if (r == 0 && request->vmstate)
 		r = attachment_check_size("vmstate", request->vmstate_len);
 	if (r == 0)
-		r = image_open(request->image_fd, request->image, &import.image);
-	if (r == 0)
 		r = index_open(store, &index);
+	if (r == 0 && request->parent)
+		r = parent_open(&import, index);
+	if (r == 0)
+		r = source_open(&import);
 	if (r == 0) {
 		discard_leftovers(index);
 		progress_set_total(request->progress, image_size(import.image));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Import: an image becomes a sealed snapshot.
+ * Import: an image becomes a sealed snapshot, alone or as a layer over another.
  *
  * Uses all cores and at most 128 MiB for any image, the machine state included. The snapshot is
  * visible complete or not at all; a failed import gives its space back, and what a killed one left
@@ -9,6 +9,9 @@
 #ifndef PAGODA_DB_IMPORT_H
 #define PAGODA_DB_IMPORT_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "base/attributes.h"
 #include "base/progress.h"
 #include "db/catalog.h"
@@ -16,6 +19,8 @@
 
 struct import_request {
 	const char *name;
+	const char *parent;	   /* name of a sealed snapshot, NULL for none */
+	bool is_diff;		   /* the image is a diff over the parent: a hole is unchanged */
 	int image_fd;		   /* borrowed; a file is read by holes, anything else to its end */
 	const char *image;	   /* how messages call it */
 	const void *vmstate;	   /* borrowed, NULL for none */
@@ -23,10 +28,11 @@ struct import_request {
 	struct progress *progress; /* borrowed, may be NULL */
 };
 
-/* -EINVAL if the name is not one, or the size is 0 or no multiple of 4096; -EEXIST
- * if the name is taken, -EBUSY if it is being imported by another; -EFBIG for an
- * image beyond IMAGE_BYTES_MAX and an oversized vmstate; -ECANCELED if the image was
- * written to meanwhile. */
+/* -EINVAL if the name is not one, the size is 0, no multiple of 4096 or not the
+ * parent's, the parent is no sealed snapshot, or a diff cannot have holes; -ENOENT if
+ * the parent is not there, -EBADMSG if it is damaged; -EEXIST if the name is taken, -EBUSY if it is
+ * being imported by another; -EFBIG for an image beyond IMAGE_BYTES_MAX and an oversized vmstate;
+ * -ECANCELED if the image was written to meanwhile. */
 int import_image(struct store *store, const struct import_request *request,
 		 struct snapshot_row *ret_row) MUST_CHECK;
 

@@ -16,6 +16,7 @@ libdb_a_SOURCES = \
 	db/index.c db/index.h \
 	db/index-private.h \
 	db/info.c db/info.h \
+	db/layer.c db/layer.h \
 	db/lock.c db/lock.h \
 	db/map.c db/map.h \
 	db/map-cache.c db/map-cache.h \
@@ -24,6 +25,7 @@ libdb_a_SOURCES = \
 	db/page.c db/page.h \
 	db/pages.c db/pages.h \
 	db/pages-private.h \
+	db/parent.c db/parent.h \
 	db/recent.c db/recent.h \
 	db/resolve.c db/resolve.h \
 	db/rows.c db/rows.h \

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a page that the store has already is found. Images of one machine share
+ * A page that the parent has at the same place is found first, and costs neither a
+ * look-up nor a row: zero by its map, data where the hash in its page row is the
+ * same, and then the bytes are (db/parent.c).
+ *
+ * How another page that the store has already is found. Images of one machine share
  * long stretches, and their pages have consecutive ids; so a page is first held
  * against the row behind the one that matched for the page before it, which also
  * keeps runs long. Else the candidate is the first row with its hash, looked up
@@ -17,6 +21,7 @@
 
 #include "base/fail.h"
 #include "db/pages-private.h"
+#include "db/parent.h"
 #include "db/rows.h"
 #include "db/sql.h"
 
@@ -45,11 +50,9 @@ static int key_compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Zero pages and hashes; returns the number of other pages, their keys sorted. */
-static size_t hash_all(struct window *window, struct key keys[WINDOW_PAGES])
+/* Zero pages, and the hashes of others. */
+static void hash_all(struct window *window)
 {
-	size_t n = 0;
-
 	for (size_t i = 0; i < window->span.npages; i++) {
 		struct window_page *page = &window->pages[i];
 		const void *plain = window_plain(window, i);
@@ -59,8 +62,17 @@ static size_t hash_all(struct window *window, struct key keys[WINDOW_PAGES])
 			continue;
 		page->kind = PAGE_NEW;
 		page->row.hash = page_hash(plain);
-		keys[n++] = (struct key){page->row.hash, (uint32_t)i};
 	}
+}
+
+/* Returns the number of pages to look up, their keys sorted. */
+static size_t keys_collect(const struct window *window, struct key keys[WINDOW_PAGES])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < window->span.npages; i++)
+		if (window->pages[i].kind == PAGE_NEW)
+			keys[n++] = (struct key){window->pages[i].row.hash, (uint32_t)i};
 	qsort(keys, n, sizeof(keys[0]), key_compare);
 	return n;
 }
@@ -162,7 +174,7 @@ static int find_known(struct lookup *lookup, struct window *window)
 		const void *plain = window_plain(window, i);
 		int r = 0;
 
-		if (page->kind == PAGE_ZERO)
+		if (page->kind != PAGE_NEW)
 			continue;
 		if (lookup->next_id)
 			r = try_next(lookup, page, plain);
@@ -191,13 +203,19 @@ static void encode_new(struct window *window)
 	}
 }
 
-int window_classify(struct window *window, struct index *index, struct pages *pages)
+int window_classify(struct window *window, struct index *index, struct pages *pages,
+		    const struct map *parent)
 {
 	struct lookup lookup = {.index = index, .pages = pages};
 	struct key keys[WINDOW_PAGES];
-	size_t n = hash_all(window, keys);
+	size_t n = 0;
 	int r = 0;
 
+	hash_all(window);
+	if (parent)
+		r = parent_compare(window, index, pages, parent);
+	if (r == 0)
+		n = keys_collect(window, keys);
 	/* one read transaction for the lookups of a window: ten times fewer locks */
 	if (n > 0)
 		r = sql_do(index, "BEGIN");

@@ -2,8 +2,8 @@
 /*
  * A window of an image on its way into the store: what each page is.
  *
- * Filled by one worker thread: pages are told apart (zero, known to the store,
- * new), and new ones encoded. Then it goes to the appender, in order.
+ * Filled by one worker thread: pages are told apart (the parent's, zero, known to
+ * the store, new), and new ones encoded. Then it goes to the appender, in order.
  */
 #ifndef PAGODA_DB_WINDOW_H
 #define PAGODA_DB_WINDOW_H
@@ -14,10 +14,12 @@
 #include "base/attributes.h"
 #include "db/image.h"
 #include "db/index.h"
+#include "db/map.h"
 #include "db/page.h"
 #include "db/pages.h"
 
 enum page_kind {
+	PAGE_SAME, /* as the parent has it, zero or data: nothing of this layer */
 	PAGE_ZERO,
 	PAGE_KNOWN, /* the store has these bytes: known_id, row */
 	PAGE_NEW,   /* row.length bytes at packed + packed_at */
@@ -37,8 +39,10 @@ struct window {
 	char packed[WINDOW_PAGES * PAGE_BYTES];
 };
 
-/* Fills pages and packed from plain. */
-int window_classify(struct window *window, struct index *index, struct pages *pages) MUST_CHECK;
+/* Fills pages and packed from plain. parent is the map of the merged image below,
+ * or NULL: then no page is PAGE_SAME. */
+int window_classify(struct window *window, struct index *index, struct pages *pages,
+		    const struct map *parent) MUST_CHECK;
 
 static inline const void *window_plain(const struct window *window, size_t i)
 {

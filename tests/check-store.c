@@ -235,7 +235,7 @@ START_TEST(a_page_that_goes_before_it_is_shared_is_stored)
 	fixture_import("a", image, WINDOW_PAGES);
 	window->span.npages = WINDOW_PAGES;
 	memcpy(window->plain, image, WINDOW_PAGES * PAGE_BYTES);
-	CK_OK(window_classify(window, fixture_index, fixture_pages));
+	CK_OK(window_classify(window, fixture_index, fixture_pages, NULL));
 	for (size_t i = 0; i < WINDOW_PAGES; i++) {
 		ck_assert_int_ne(window->pages[i].kind, PAGE_NEW);
 		known += window->pages[i].kind == PAGE_KNOWN;

@@ -24,10 +24,12 @@ CORE_SCRIPT_TESTS += tests/test-restore-damage.sh tests/test-restore-guest.sh
 SCRIPT_TESTS += tests/test-qemu-resume.sh
 
 # db
-UNIT_TESTS += tests/check-collision tests/check-damage tests/check-digest tests/check-lock \
+UNIT_TESTS += tests/check-collision tests/check-damage tests/check-digest tests/check-layers \
+	tests/check-lock \
 	tests/check-map tests/check-page tests/check-store
 tests_check_damage_SOURCES = tests/check-damage.c tests/unit.h tests/store-fixture.h
 tests_check_digest_SOURCES = tests/check-digest.c tests/unit.h
+tests_check_layers_SOURCES = tests/check-layers.c tests/store-fixture.h tests/unit.h
 tests_check_lock_SOURCES = tests/check-lock.c tests/unit.h
 tests_check_map_SOURCES = tests/check-map.c tests/unit.h
 tests_check_page_SOURCES = tests/check-page.c tests/unit.h

@@ -50,6 +50,8 @@ refused 2 "import a: wants either IMAGE or --from-dir" import a image --from-dir
 refused 2 "without --vmstate" import a --from-dir . --vmstate x
 refused 2 "--format wants raw, not 'elf'" import a image --format elf
 refused 2 "standard input is either" import a - --vmstate -
+refused 2 "--diff wants the --parent" import a image --diff
+refused 2 "--diff wants the --parent" import a --from-dir . --diff
 refused 2 "--read-data wants a percentage" check --read-data=0
 refused 2 "--read-data wants a percentage" check --read-data=101
 refused 2 "--read-data wants a percentage" check --read-data=x
@@ -87,6 +89,30 @@ done
 [ ! -e y ] || fail "export of nothing made a file"
 refused 6 "import a: " import a image
 refused 6 "rename a: " rename a b
+
+# layers
+head -c 4096 image >shorter
+head -c 12288 /dev/urandom >longer
+refused 4 "import x: no snapshot 'y' in $work/store" import x image --parent y
+refused 6 "import x: '..' is no snapshot name" import x image --parent ..
+for option in "" --diff; do
+	# shellcheck disable=SC2086 # one word or none
+	refused 6 "import x: shorter has 4096 bytes, its parent 'a' has 8192" import x shorter --parent a $option
+	# shellcheck disable=SC2086
+	refused 6 "import x: longer has 12288 bytes, its parent 'a' has 8192" import x longer --parent a $option
+done
+refused 6 "import x: /dev/null cannot have holes" import x /dev/null --parent a --diff
+for file in shorter longer; do
+	cat $file | expect 6 pagoda import x - --parent a 2>err || exit 1
+	expect_text "import x: standard input has $(stat -c %s $file) bytes" err
+done
+cat image | expect 6 pagoda import x - --parent a --diff 2>err || exit 1
+expect_text "import x: standard input cannot have holes" err
+# a file as standard input has them
+pagoda -q import x - --parent a --diff <image || fail "a diff as standard input"
+refused 5 "rm a: 'x' builds on it: remove that first" rm a
+refused 5 "rm a: 'x' builds on it: remove that first" rm -n a
+pagoda -q rm x || fail "rm x"
 
 # names
 long=$(printf '%0128d' 7)

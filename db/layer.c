@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The digests are made from what was read, not from what was written: so the first
+ * open, which computes them from the index, proves that the two are the same. Only
+ * where a diff has a hole nothing was read, and the parent's rows say what is there.
+ */
+#include "config.h"
+
+#include "db/layer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/fail.h"
+#include "db/digest.h"
+#include "db/store.h"
+
+struct layer {
+	struct index *index;	   /* borrowed */
+	const struct map *parent;  /* borrowed; NULL for a base */
+	struct appender *appender; /* borrowed */
+	bool is_diff;
+	struct digest *mem; /* owned: of the merged image */
+	struct digest *own; /* owned: of this layer alone */
+	uint64_t npages;
+	uint64_t data_pages;
+};
+
+int layer_new(struct index *index, const struct map *parent, bool is_diff,
+	      struct appender *appender, struct layer **ret)
+{
+	AUTO(layer_free_at) struct layer *layer = calloc(1, sizeof(*layer));
+	int r;
+
+	if (!layer)
+		return fail_with(-ENOMEM, "out of memory");
+	layer->index = index;
+	layer->parent = parent;
+	layer->is_diff = is_diff;
+	layer->appender = appender;
+	r = digest_new(&layer->mem);
+	if (r == 0)
+		r = digest_new(&layer->own);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(layer);
+	return 0;
+}
+
+void layer_free(struct layer *layer)
+{
+	if (!layer)
+		return;
+	digest_free(layer->mem);
+	digest_free(layer->own);
+	free(layer);
+}
+
+static void add_page(struct layer *layer, uint64_t pgno, const struct window_page *page)
+{
+	bool same = page->kind == PAGE_SAME;
+	bool zero = page->kind == PAGE_ZERO;
+
+	if (same) /* what it holds is what the parent says */
+		zero = layer->parent->runs[map_find(layer->parent, pgno)].kind != RUN_DATA;
+	if (zero)
+		digest_add_run(layer->mem, RUN_ZERO, 1);
+	else
+		digest_add_data(layer->mem, page->row.hash);
+	if (same || zero)
+		digest_add_run(layer->own, same ? RUN_ABSENT : RUN_ZERO, 1);
+	else
+		digest_add_data(layer->own, page->row.hash);
+	layer->data_pages += !zero;
+}
+
+static int add_zero(struct layer *layer, uint64_t first, uint64_t count)
+{
+	digest_add_run(layer->mem, RUN_ZERO, count);
+	digest_add_run(layer->own, RUN_ZERO, count);
+	return appender_add_zero(layer->appender, first, count);
+}
+
+/* A hole of an image over a parent: zero pages, most of which the parent has too. */
+static int add_hole(struct layer *layer, uint64_t first, uint64_t count)
+{
+	const struct map *map = layer->parent;
+	uint64_t end = first + count;
+	int r = 0;
+
+	for (size_t i = map_find(map, first); r == 0 && first < end; i++) {
+		uint64_t n = MIN(map_run_end(map, i), end) - first;
+
+		if (map->runs[i].kind == RUN_DATA) {
+			r = add_zero(layer, first, n);
+		} else {
+			digest_add_run(layer->mem, RUN_ZERO, n);
+			digest_add_run(layer->own, RUN_ABSENT, n);
+		}
+		first += n;
+	}
+	return r;
+}
+
+/* A hole of a diff: unchanged. */
+static int add_unchanged(struct layer *layer, uint64_t first, uint64_t count)
+{
+	digest_add_run(layer->own, RUN_ABSENT, count);
+	return digest_add_map(layer->mem, layer->index, layer->parent, first, count,
+			      &layer->data_pages);
+}
+
+int layer_add(struct layer *layer, const struct window *window)
+{
+	const struct image_window *span = &window->span;
+
+	layer->npages += span->npages;
+	if (span->hole && layer->is_diff)
+		return add_unchanged(layer, span->first, span->npages);
+	if (span->hole && layer->parent)
+		return add_hole(layer, span->first, span->npages);
+	if (span->hole)
+		return add_zero(layer, span->first, span->npages);
+	for (size_t i = 0; i < span->npages; i++)
+		add_page(layer, span->first + i, &window->pages[i]);
+	return appender_add(layer->appender, window);
+}
+
+void layer_finish(struct layer *layer, struct layer_sums *ret)
+{
+	uint64_t size = layer->npages * PAGE_BYTES;
+
+	ret->npages = layer->npages;
+	ret->data_pages = layer->data_pages;
+	digest_finish(layer->mem, size, ret->digest);
+	digest_finish(layer->own, size, ret->layer_digest);
+}
