@@ -104,6 +104,7 @@ int cmd_serve(struct cli *cli);
 /* The rows of the commands that have options. */
 extern const struct option_row cmd_check_options[];
 extern const struct option_row cmd_import_options[];
+extern const struct option_row cmd_export_options[];
 extern const struct option_row cmd_rm_options[];
 extern const struct option_row cmd_mount_options[];
 

@@ -207,17 +207,25 @@ int cmd_import(struct cli *cli)
 	return 0;
 }
 
+const struct option_row cmd_export_options[] = {
+	{"diff", 0, OPTION_FLAG, offsetof(struct cli, export.diff), NULL,
+	 "this layer alone: what it does not have is a hole, zero pages are data", NULL},
+	{.name = ""},
+};
+
 static int print_exported(const struct cli *cli, const struct snapshot_row *row, const char *path)
 {
 	char size[UNITS_TEXT_MAX];
 
 	if (cli->json)
-		return output_json("exported", json_pack("{s:s, s:o, s:I}", "name", row->name,
-							 "file", output_json_text(path), "size",
-							 (json_int_t)row->size));
+		return output_json("exported",
+				   json_pack("{s:s, s:o, s:I, s:b}", "name", row->name, "file",
+					     output_json_text(path), "size", (json_int_t)row->size,
+					     "diff", (int)cli->export.diff));
 	if (cli->quiet || strcmp(path, "-") == 0)
 		return 0;
-	printf("%s: %s to ", row->name, output_size(size, row->size, cli->bytes));
+	printf("%s: %s%s to ", row->name, cli->export.diff ? "a diff of " : "",
+	       output_size(size, row->size, cli->bytes));
 	output_text(path);
 	putchar('\n');
 	return 0;
@@ -246,7 +254,7 @@ int cmd_export(struct cli *cli)
 	if (r < 0)
 		return r;
 	progress = progress_new(cli->operation, cli->quiet);
-	r = export_image(snapshot, pages, path, progress);
+	r = export_image(snapshot, pages, cli->export.diff ? MAP_DIFF : MAP_MEM, path, progress);
 	if (r == -ENOENT || r == -ENOTDIR || r == -EISDIR)
 		return fail_with(-EINVAL, "%s", fail_text(r));
 	return r < 0 ? r : print_exported(cli, &row, path);

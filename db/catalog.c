@@ -16,6 +16,8 @@
 #include "db/store-private.h"
 #include "db/transaction.h"
 
+#define CHILDREN_NAMED 3 /* in a message */
+
 #define ROW_COLUMNS                                                                                \
 	"SELECT s.id, s.name, s.parent, s.size, s.page_size, s.state, s.created_ns, s.note, "      \
 	"s.digest, s.layer_digest, s.data_pages, s.layer_data, s.layer_zero, s.stored_pages, "     \
@@ -305,20 +307,59 @@ int catalog_note(struct index *index, const char *name, const char *note)
 	return r < 0 ? r : transaction_commit(&open);
 }
 
-/* -EBUSY that names a child. */
-static int check_childless(struct index *index, const struct snapshot_row *row)
+/* Some of the snapshots that build on it, and how many there are. */
+struct children {
+	size_t n;
+	bool importing; /* the first is */
+	char names[CHILDREN_NAMED][SNAPSHOT_NAME_MAX + 1];
+};
+
+static int children_find(struct index *index, uint64_t id, struct children *ret)
 {
 	AUTO_RESET sqlite3_stmt *query = NULL;
-	int r = sql_get(index, "SELECT name FROM snapshot WHERE parent = ?1 LIMIT 1", &query);
+	struct children children = {0};
+	int r = sql_get(index,
+			"SELECT name, state FROM snapshot WHERE parent = ?1 ORDER BY state, id",
+			&query);
 
 	if (r < 0)
 		return r;
-	sql_bind(query, 1, row->id);
-	r = sql_step(index, query);
-	if (r <= 0)
+	sql_bind(query, 1, id);
+	while ((r = sql_step(index, query)) > 0) {
+		if (children.n == 0)
+			children.importing = sql_column(query, 1) == SNAPSHOT_IMPORTING;
+		if (children.n < CHILDREN_NAMED)
+			snprintf(children.names[children.n], sizeof(children.names[0]), "%s",
+				 (const char *)sqlite3_column_text(query, 0));
+		children.n++;
+	}
+	if (r == 0)
+		*ret = children;
+	return r;
+}
+
+/* -EBUSY that names children. */
+static int check_childless(struct index *index, const struct snapshot_row *row)
+{
+	struct children children;
+	const char(*name)[SNAPSHOT_NAME_MAX + 1] = children.names;
+	int r = children_find(index, row->id, &children);
+
+	if (r < 0 || children.n == 0)
 		return r;
-	return fail_with(-EBUSY, "'%s' builds on it: remove that first",
-			 (const char *)sqlite3_column_text(query, 0));
+	if (children.importing)
+		return fail_with(-EBUSY, "'%s' is being imported over it: wait for its end",
+				 name[0]);
+	if (children.n == 1)
+		return fail_with(-EBUSY, "'%s' builds on it: remove that first", name[0]);
+	if (children.n == 2)
+		return fail_with(-EBUSY, "'%s' and '%s' build on it: remove them first", name[0],
+				 name[1]);
+	if (children.n == 3)
+		return fail_with(-EBUSY, "'%s', '%s' and '%s' build on it: remove them first",
+				 name[0], name[1], name[2]);
+	return fail_with(-EBUSY, "'%s', '%s', '%s' and %zu more build on it: remove them first",
+			 name[0], name[1], name[2], children.n - CHILDREN_NAMED);
 }
 
 /* With the exclusive lease on the snapshot. */
@@ -341,8 +382,12 @@ int catalog_remove(struct index *index, const char *name, bool dry_run)
 {
 	struct locks *locks = index_store(index)->locks;
 	struct snapshot_row row;
-	int r = catalog_find(index, name, &row);
+	int r;
 
+	/* an import that was cut off needs nothing, and is no child */
+	if (!dry_run)
+		discard_leftovers(index);
+	r = catalog_find(index, name, &row);
 	if (r == 0)
 		r = check_childless(index, &row);
 	if (r == 0)

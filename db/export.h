@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Export: the merged image as a file again.
+ * Export: the merged image, or one layer as a sparse diff, as a file again.
  */
 #ifndef PAGODA_DB_EXPORT_H
 #define PAGODA_DB_EXPORT_H
@@ -10,11 +10,16 @@
 #include "db/index.h"
 #include "db/snapshot.h"
 
-/* Writes the image to path, holes as holes. The file appears complete and
+/* Writes the image (MAP_MEM) to path, holes as holes. The file appears complete and
  * durable or not at all; an existing regular file is replaced, anything else
- * (and "-") is written to as it is, holes as zeros. -errno of snapshot_read or
- * of the system call. */
-int export_image(const struct snapshot *snapshot, struct pages *pages, const char *path,
-		 struct progress *progress) MUST_CHECK;
+ * (and "-") is written to as it is, holes as zeros.
+ *
+ * With MAP_DIFF this layer alone: what it does not have is a hole, and its zero pages
+ * are data. -EINVAL where path is none or no file that can say so: a pipe, or a file
+ * of a file system that does not keep holes and zeros apart page by page.
+ *
+ * -errno of snapshot_read or of the system call. */
+int export_image(const struct snapshot *snapshot, struct pages *pages, enum map_view view,
+		 const char *path, struct progress *progress) MUST_CHECK;
 
 #endif

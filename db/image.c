@@ -63,15 +63,45 @@ static int check_rules(const struct image *image, uint64_t size)
 			 rules->parent, rules->size);
 }
 
-/* A diff says by a hole that pages are unchanged, so nothing may have filled it. */
-static int check_diff(const struct image *image)
+/* Bytes of the file that are data as its file system tells it; -errno. */
+static int64_t data_bytes(int fd)
 {
-	if (image->is_file && image->has_holes)
-		return 0;
-	return fail_with(-EINVAL,
-			 "%s cannot have holes, and in a diff they say what is unchanged: "
-			 "give a file on a file system that keeps them",
-			 image->name);
+	int64_t bytes = 0;
+	off_t at = 0;
+
+	while ((at = lseek(fd, at, SEEK_DATA)) >= 0) {
+		off_t hole = lseek(fd, at, SEEK_HOLE);
+
+		if (hole < 0)
+			return -errno;
+		bytes += hole - at;
+		at = hole;
+	}
+	return errno == ENXIO ? bytes : -errno;
+}
+
+/* A diff says by a hole that pages are unchanged, so nothing may have filled it. A file
+ * system that knows no holes calls them data, and may be known by the blocks that are
+ * not there for it. */
+static int check_diff(const struct image *image, const struct stat *st)
+{
+	int64_t bytes;
+
+	if (!image->is_file || !image->has_holes)
+		return fail_with(-EINVAL,
+				 "%s cannot have holes, and in a diff they say what is unchanged: "
+				 "give a file on a file system that keeps them",
+				 image->name);
+	bytes = data_bytes(image->fd);
+	if (bytes < 0)
+		return fail_with((int)bytes, "%s: looking for holes: %s", image->name,
+				 strerror((int)-bytes));
+	if (bytes > (int64_t)st->st_blocks * 512)
+		return fail_with(-EINVAL,
+				 "%s has %jd bytes of data in blocks for %jd: its file system does "
+				 "not tell the holes, which in a diff say what is unchanged",
+				 image->name, (intmax_t)bytes, (intmax_t)st->st_blocks * 512);
+	return 0;
 }
 
 static int size_find(struct image *image, const struct stat *st)
@@ -115,7 +145,7 @@ int image_open(int fd, const char *name, const struct image_rules *rules, struct
 	if (r < 0)
 		return r;
 	image->has_holes = S_ISREG(st.st_mode) && (lseek(fd, 0, SEEK_HOLE) >= 0 || errno == ENXIO);
-	r = rules->is_diff ? check_diff(image) : 0;
+	r = rules->is_diff ? check_diff(image, &st) : 0;
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(image);

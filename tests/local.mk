@@ -165,10 +165,14 @@ tests_json_get_SOURCES = tests/json-get.c
 tests_json_get_LDADD = $(JANSSON_LIBS)
 tests_index_sql_SOURCES = tests/index-sql.c
 tests_index_sql_LDADD = $(SQLITE_LIBS)
+check_PROGRAMS += tests/diff-file
+tests_diff_file_SOURCES = tests/diff-file.c
+tests_diff_file_LDADD =
 CORE_SCRIPT_TESTS += \
 	tests/test-cli-commands.sh \
 	tests/test-cli-errors.sh \
-	tests/test-cli-import.sh
+	tests/test-cli-import.sh \
+	tests/test-cli-layers.sh
 SCRIPT_TESTS += \
 	tests/test-cli-busy.sh \
 	tests/test-cli-damage.sh \

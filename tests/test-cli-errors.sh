@@ -155,6 +155,11 @@ refused 6 "huge is larger than the 64 MiB" import x image --vmstate huge
 # files of export
 refused 6 "export a: " export a missing/file
 refused 6 "export a: " export a dir
+refused 6 "export a: /dev/null cannot have holes" export --diff a /dev/null
+pagoda export --diff a - >out 2>err
+[ $? -eq 6 ] || fail "a diff went to standard output"
+expect_text "export a: standard output cannot have holes" err
+[ ! -s out ] || fail "a refused diff wrote something"
 
 # views
 refused 6 "umount missing: No such file" umount missing
