@@ -90,6 +90,7 @@ int cmd_check(struct cli *cli);
 /* images: */
 int cmd_import(struct cli *cli);
 int cmd_export(struct cli *cli);
+int cmd_diff(struct cli *cli);
 /* snapshots: */
 int cmd_ls(struct cli *cli);
 int cmd_info(struct cli *cli);

@@ -4,6 +4,7 @@ pagoda_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"'
 pagoda_LDADD = $(DB_LIBS)
 pagoda_SOURCES = \
 	cli/cli.h \
+	cli/cmd-diff.c \
 	cli/cmd-image.c \
 	cli/cmd-snapshot.c \
 	cli/cmd-store.c \

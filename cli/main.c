@@ -48,6 +48,7 @@ static const struct command commands[] = {
 	 2, false, cmd_import},
 	{"export", "NAME FILE", "write the image of a snapshot", cmd_export_options, 2, 2, false,
 	 cmd_export},
+	{"diff", "A B", "say which pages of two snapshots differ", NULL, 2, 2, false, cmd_diff},
 	{"ls", "", "list the snapshots", NULL, 0, 0, false, cmd_ls},
 	{"info", "NAME", "describe a snapshot", NULL, 1, 1, false, cmd_info},
 	{"rename", "FROM TO", "give a snapshot another name", NULL, 2, 2, false, cmd_rename},

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/fail.h"
 #include "db/digest.h"
@@ -21,7 +22,7 @@ struct layer {
 	struct appender *appender; /* borrowed */
 	bool is_diff;
 	struct digest *mem; /* owned: of the merged image */
-	struct digest *own; /* owned: of this layer alone */
+	struct digest *own; /* owned: of this layer alone; NULL for a base, where it is mem */
 	uint64_t npages;
 	uint64_t data_pages;
 };
@@ -39,7 +40,7 @@ int layer_new(struct index *index, const struct map *parent, bool is_diff,
 	layer->is_diff = is_diff;
 	layer->appender = appender;
 	r = digest_new(&layer->mem);
-	if (r == 0)
+	if (r == 0 && parent)
 		r = digest_new(&layer->own);
 	if (r < 0)
 		return r;
@@ -56,28 +57,35 @@ void layer_free(struct layer *layer)
 	free(layer);
 }
 
+static void add_own(struct layer *layer, enum run_kind kind, uint64_t count, uint64_t hash)
+{
+	if (!layer->own)
+		return;
+	if (kind == RUN_DATA)
+		digest_add_data(layer->own, hash);
+	else
+		digest_add_run(layer->own, kind, count);
+}
+
 static void add_page(struct layer *layer, uint64_t pgno, const struct window_page *page)
 {
-	bool same = page->kind == PAGE_SAME;
+	uint64_t hash = page->row.hash;
 	bool zero = page->kind == PAGE_ZERO;
 
-	if (same) /* what it holds is what the parent says */
+	if (page->kind == PAGE_SAME) /* what it holds is what the parent says */
 		zero = layer->parent->runs[map_find(layer->parent, pgno)].kind != RUN_DATA;
 	if (zero)
 		digest_add_run(layer->mem, RUN_ZERO, 1);
 	else
-		digest_add_data(layer->mem, page->row.hash);
-	if (same || zero)
-		digest_add_run(layer->own, same ? RUN_ABSENT : RUN_ZERO, 1);
-	else
-		digest_add_data(layer->own, page->row.hash);
+		digest_add_data(layer->mem, hash);
+	add_own(layer, page->kind == PAGE_SAME ? RUN_ABSENT : zero ? RUN_ZERO : RUN_DATA, 1, hash);
 	layer->data_pages += !zero;
 }
 
 static int add_zero(struct layer *layer, uint64_t first, uint64_t count)
 {
 	digest_add_run(layer->mem, RUN_ZERO, count);
-	digest_add_run(layer->own, RUN_ZERO, count);
+	add_own(layer, RUN_ZERO, count, 0);
 	return appender_add_zero(layer->appender, first, count);
 }
 
@@ -95,7 +103,7 @@ static int add_hole(struct layer *layer, uint64_t first, uint64_t count)
 			r = add_zero(layer, first, n);
 		} else {
 			digest_add_run(layer->mem, RUN_ZERO, n);
-			digest_add_run(layer->own, RUN_ABSENT, n);
+			add_own(layer, RUN_ABSENT, n, 0);
 		}
 		first += n;
 	}
@@ -105,7 +113,7 @@ static int add_hole(struct layer *layer, uint64_t first, uint64_t count)
 /* A hole of a diff: unchanged. */
 static int add_unchanged(struct layer *layer, uint64_t first, uint64_t count)
 {
-	digest_add_run(layer->own, RUN_ABSENT, count);
+	add_own(layer, RUN_ABSENT, count, 0);
 	return digest_add_map(layer->mem, layer->index, layer->parent, first, count,
 			      &layer->data_pages);
 }
@@ -133,5 +141,8 @@ void layer_finish(struct layer *layer, struct layer_sums *ret)
 	ret->npages = layer->npages;
 	ret->data_pages = layer->data_pages;
 	digest_finish(layer->mem, size, ret->digest);
-	digest_finish(layer->own, size, ret->layer_digest);
+	if (layer->own)
+		digest_finish(layer->own, size, ret->layer_digest);
+	else
+		memcpy(ret->layer_digest, ret->digest, DIGEST_BYTES);
 }

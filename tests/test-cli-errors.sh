@@ -45,6 +45,8 @@ refused 2 "info: wants NAME" info a b
 refused 2 "rename: wants FROM TO" rename a
 refused 2 "note: wants NAME TEXT" note a
 refused 2 "export: wants NAME FILE" export a
+refused 2 "diff: wants A B" diff a
+refused 2 "diff: wants A B" diff a b c
 refused 2 "import a: wants either IMAGE or --from-dir" import a
 refused 2 "import a: wants either IMAGE or --from-dir" import a image --from-dir .
 refused 2 "without --vmstate" import a --from-dir . --vmstate x
@@ -62,7 +64,7 @@ expect 2 pagoda frobnicate --json >out.json 2>/dev/null
 [ "$(json-get out.json error code)" = 2 ] || fail "no document: $(cat out.json)"
 
 # no store
-for command in ls "info a" "export a x" "rename a b" "note a b" "rm a" check; do
+for command in ls "info a" "diff a b" "export a x" "rename a b" "note a b" "rm a" check; do
 	# shellcheck disable=SC2086 # words
 	refused 4 "no store at $work/store: make one with 'pagoda init'" $command
 done
@@ -82,7 +84,7 @@ refused 4 "no store at" -s image ls
 # no such snapshot, or one too many
 pagoda -q import a image || fail import
 pagoda -q import b image || fail import
-for command in "info x" "export x y" "rename x y" "note x y" "rm x" "rm -n x"; do
+for command in "info x" "diff a x" "diff x a" "export x y" "rename x y" "note x y" "rm x" "rm -n x"; do
 	# shellcheck disable=SC2086
 	refused 4 "no snapshot 'x' in $work/store" $command
 done

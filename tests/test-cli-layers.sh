@@ -69,6 +69,43 @@ pagoda -q import again diff --parent base --diff || fail "import --diff"
 [ "$(info later layer_digest)" = "$(info again layer_digest)" ] || fail "another layer came back"
 comes_back again later
 
+# which pages differ, and how
+pagoda diff base later >out || fail diff
+cat >wanted <<-'end'
+	000000003000-000000004000 zero data
+	00000012c000-00000012d000 data data
+	00000012d000-00000012e000 data zero
+	0000001ff000-000000200000 data zero
+	0000003ff000-000000400000 zero data
+	5 pages (20.0 KiB) differ: 1 changed, 2 filled, 2 zeroed
+end
+same out wanted
+pagoda -q diff later base >out || fail "diff the other way"
+head -5 wanted | sed 's/zero data/x/; s/data zero/zero data/; s/x$/data zero/' | cmp - out || fail "$(cat out)"
+pagoda diff later again >out || fail "diff of equal ones"
+[ "$(cat out)" = "no page differs" ] || fail "$(cat out)"
+[ -z "$(pagoda -q diff later again)" ] || fail "a quiet diff of equal ones says something"
+pagoda --json diff base later >out.json || fail "diff --json"
+[ "$(json-get out.json schema_version)" = 1 ] || fail "$(cat out.json)"
+[ "$(json-get out.json diff ranges '#')" = 5 ] || fail "$(cat out.json)"
+[ "$(json-get out.json diff ranges 3 start)-$(json-get out.json diff ranges 3 end)" = 2093056-2097152 ] || fail "$(cat out.json)"
+[ "$(json-get out.json diff ranges 3 a) $(json-get out.json diff ranges 3 b)" = "data zero" ] || fail "$(cat out.json)"
+[ "$(json-get out.json diff filled_pages)" = 2 ] || fail "$(cat out.json)"
+pagoda --json diff later again >out.json || fail "diff --json of equal ones"
+[ "$(json-get out.json diff ranges '#')" = 0 ] || fail "$(cat out.json)"
+# of two sizes
+head -c 2M later >short
+pagoda -q import short short || fail "import short"
+pagoda diff short later >out || fail "diff of two sizes"
+cat >wanted <<-'end'
+	000000200000-0000003ff000 absent zero
+	0000003ff000-000000400000 absent data
+	512 pages (2.0 MiB) differ: 0 changed, 0 filled, 0 zeroed, 512 behind the end of the smaller one
+end
+same out wanted
+[ "$(pagoda --json diff later short | json-get - diff beyond_pages)" = 512 ] || fail "beyond_pages"
+pagoda -q rm short || fail "rm short"
+
 # a base is all data, its zeros too
 pagoda -q export --diff base whole || fail "export --diff base"
 diff-file holes whole >holes
@@ -84,6 +121,7 @@ pagoda -q import empty empty --parent later --diff || fail "an empty diff"
 [ "$(info empty digest)" = "$(info later digest)" ] || fail "an empty diff changed something"
 pagoda -q export --diff empty back || fail "export --diff empty"
 [ -z "$(diff-file holes back)" ] || fail "an empty diff has data"
+[ "$(pagoda -q diff later empty)" = "" ] || fail "an empty diff differs"
 dd if=base of=empty bs=4096 skip=300 seek=300 count=1 conv=notrunc status=none
 pagoda -q import undone empty --parent later --diff || fail "a diff of one page"
 [ "$(info undone layer_data_pages) $(info undone stored_pages)" = "1 0" ] || fail "$(pagoda --json info undone)"
