@@ -381,13 +381,15 @@ static int remove_leased(struct index *index, const struct snapshot_row *row)
 int catalog_remove(struct index *index, const char *name, bool dry_run)
 {
 	struct locks *locks = index_store(index)->locks;
+	struct children children;
 	struct snapshot_row row;
-	int r;
+	int r = catalog_find(index, name, &row);
 
+	if (r == 0)
+		r = children_find(index, row.id, &children);
 	/* an import that was cut off needs nothing, and is no child */
-	if (!dry_run)
+	if (r == 0 && children.importing)
 		discard_leftovers(index);
-	r = catalog_find(index, name, &row);
 	if (r == 0)
 		r = check_childless(index, &row);
 	if (r == 0)

@@ -177,6 +177,7 @@ kill -KILL $child
 wait $child 2>/dev/null
 ended $child
 exec 5>&-
+pagoda -q rm -n alone >/dev/null || fail "rm -n of the parent of an import that was killed"
 pagoda -q rm alone || fail "rm of the parent of an import that was killed"
 
 pagoda -q check --read-data || fail "check"
