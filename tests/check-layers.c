@@ -6,10 +6,13 @@
 #include "config.h"
 
 #include <errno.h>
+#include <time.h>
 
 #include "db/check.h"
 #include "db/compare.h"
+#include "db/digest.h"
 #include "db/image.h"
+#include "db/resolve.h"
 #include "db/sql.h"
 #include "tests/store-fixture.h"
 #include "tests/unit.h"
@@ -531,7 +534,123 @@ START_TEST(comparing_ends_with_who_listens)
 }
 END_TEST
 
-UNIT_MAIN("layers", comparing_finds_what_differs, comparing_ends_with_who_listens,
-	  a_layer_keeps_what_differs, layers_stack, what_is_equal_costs_nothing,
-	  a_diff_is_taken_by_its_holes, what_does_not_fit_is_refused,
+#define DEPTH 1000
+
+/* A snapshot over parent with no pages, as the index would have it. */
+static uint64_t insert_snapshot(const char *name, uint64_t parent)
+{
+	char sql[320];
+
+	snprintf(sql, sizeof(sql),
+		 "INSERT INTO snapshot (name, parent, size, page_size, state, created_ns, digest, "
+		 "layer_digest) VALUES ('%s', %ju, %ju, 4096, 2, 0, zeroblob(16), zeroblob(16))",
+		 name, (uintmax_t)parent, (uintmax_t)BYTES);
+	ck_assert_int_eq(sqlite3_exec(index_db(fixture_index), sql, NULL, NULL, NULL), SQLITE_OK);
+	return (uint64_t)sqlite3_last_insert_rowid(index_db(fixture_index));
+}
+
+/* Pages of the base, or zeros, at other places, in the index and in the image. */
+static void insert_random_layer(uint64_t id, const struct map *base, char *image,
+				const char *base_image, unsigned int *seed)
+{
+	sqlite3_stmt *insert;
+
+	CK_OK(sql_get(fixture_index, "INSERT INTO extent VALUES (?1, ?2, 1, ?3)", &insert));
+	for (uint64_t pgno = (uint64_t)rand_r(seed) % 40; pgno < NPAGES;
+	     pgno += 1 + (uint64_t)rand_r(seed) % 40) {
+		uint64_t from = (uint64_t)rand_r(seed) % NPAGES;
+		const struct run *run = &base->runs[map_find(base, from)];
+
+		sqlite3_clear_bindings(insert);
+		sql_bind(insert, 1, id);
+		sql_bind(insert, 2, pgno);
+		if (run->kind == RUN_DATA)
+			sql_bind(insert, 3, run->page + (from - run->first));
+		CK_OK(sql_run(fixture_index, insert));
+		memcpy(image + pgno * PAGE_BYTES, base_image + from * PAGE_BYTES, PAGE_BYTES);
+	}
+}
+
+/* Makes the row say what a seal would have. */
+static void seal_inserted(uint64_t id)
+{
+	AUTO(map_free_at) struct map *mem = NULL;
+	AUTO(map_free_at) struct map *layer = NULL;
+	uint8_t digests[2][DIGEST_BYTES];
+	struct snapshot_row row;
+	sqlite3_stmt *update;
+	uint64_t layer_data;
+	uint64_t data;
+	uint64_t zero = 0;
+
+	CK_OK(catalog_find_id(fixture_index, id, &row));
+	CK_OK(resolve_maps(fixture_index, &row, &mem, &layer, NULL));
+	CK_OK(digest_map(fixture_index, mem, digests[0], &data));
+	CK_OK(digest_map(fixture_index, layer, digests[1], &layer_data));
+	for (size_t i = 0; i < layer->nruns; i++)
+		if (layer->runs[i].kind == RUN_ZERO)
+			zero += map_run_end(layer, i) - layer->runs[i].first;
+	CK_OK(sql_get(fixture_index,
+		      "UPDATE snapshot SET digest = ?2, layer_digest = ?3, data_pages = ?4, "
+		      "layer_data = ?5, layer_zero = ?6 WHERE id = ?1",
+		      &update));
+	sql_bind(update, 1, id);
+	sqlite3_bind_blob(update, 2, digests[0], DIGEST_BYTES, SQLITE_TRANSIENT);
+	sqlite3_bind_blob(update, 3, digests[1], DIGEST_BYTES, SQLITE_TRANSIENT);
+	sql_bind(update, 4, data);
+	sql_bind(update, 5, layer_data);
+	sql_bind(update, 6, zero);
+	CK_OK(sql_run(fixture_index, update));
+}
+
+static double cpu_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* A thousand layers open in less than a second, and read as one map. */
+START_TEST(a_thousand_layers_are_one_map)
+{
+	AUTO(snapshot_close_at) struct snapshot *snapshot = NULL;
+	char *base = fixture_image(NPAGES, 140);
+	char *image = fixture_image(NPAGES, 140);
+	unsigned int seed = 141;
+	struct snapshot_row row;
+	double took;
+	uint64_t id;
+
+	fixture_setup();
+	row = fixture_import("base", base, NPAGES);
+	CK_OK(snapshot_open(fixture_index, row.id, &snapshot));
+	CK_OK(sql_do(fixture_index, "BEGIN"));
+	id = row.id;
+	for (unsigned int i = 1; i < DEPTH; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "layer%u", i);
+		id = insert_snapshot(name, id);
+		insert_random_layer(id, snapshot_map(snapshot, MAP_MEM), image, base, &seed);
+	}
+	CK_OK(sql_do(fixture_index, "COMMIT"));
+	seal_inserted(id);
+	snapshot_close(TAKE_PTR(snapshot));
+	fixture_close();
+	fixture_open();
+	took = cpu_seconds();
+	CK_OK(fixture_compare("layer999", image, NPAGES));
+	took = cpu_seconds() - took;
+	printf("%d layers: opened and read in %.3f s of CPU\n", DEPTH, took);
+	ck_assert(took < 1.0);
+	munmap(base, BYTES);
+	munmap(image, BYTES);
+	fixture_teardown();
+}
+END_TEST
+
+UNIT_MAIN("layers", a_thousand_layers_are_one_map, comparing_finds_what_differs,
+	  comparing_ends_with_who_listens, a_layer_keeps_what_differs, layers_stack,
+	  what_is_equal_costs_nothing, a_diff_is_taken_by_its_holes, what_does_not_fit_is_refused,
 	  a_damaged_page_of_the_parent_is_not_counted_on)

@@ -72,7 +72,7 @@ START_TEST(layers_merge_like_the_model)
 
 		srand(seed + (unsigned int)round);
 		ck_assert_int_eq(map_builder_new(PAGES, &builder), 0);
-		for (uint32_t layer = 0; layer < (uint32_t)(round % 6); layer++)
+		for (uint32_t layer = 0; layer < (uint32_t)(round % 37); layer++)
 			add_random_layer(builder, &model, layer);
 		ck_assert_int_eq(map_builder_finish(builder, false, &map), 0);
 		model_matches(&model, map);
