@@ -33,6 +33,7 @@
 #include "db/image.h"
 #include "db/layer.h"
 #include "db/lock.h"
+#include "db/resolve.h"
 #include "db/snapshot.h"
 #include "db/sql.h"
 #include "db/store-private.h"
@@ -410,6 +411,7 @@ static int parent_open(struct import *import, struct index *index)
 {
 	const char *name = import->request->parent;
 	struct snapshot_row row;
+	size_t depth;
 	int r = catalog_find(index, name, &row);
 
 	if (r < 0)
@@ -417,6 +419,13 @@ static int parent_open(struct import *import, struct index *index)
 	if (row.state != SNAPSHOT_SEALED)
 		return fail_with(-EINVAL, "its parent '%s' is a draft: seal it first", name);
 	r = snapshot_open(index, row.id, &import->parent);
+	if (r == 0)
+		r = resolve_depth(index, &row, &depth);
+	if (r == 0 && depth == LAYERS_MAX)
+		return fail_with(-EINVAL,
+				 "its parent '%s' has %d layers, which is the most: "
+				 "export it, and import that without a parent",
+				 name, LAYERS_MAX);
 	if (r == 0)
 		import->below = snapshot_map(import->parent, MAP_MEM);
 	return r;

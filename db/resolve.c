@@ -43,9 +43,10 @@ static int add_layer(struct index *index, struct map_builder *builder, uint32_t 
 /* The parent of a layer, 0 at the base; proves that it fits. */
 static int parent_find(struct index *index, uint64_t id, uint64_t size, uint64_t *ret_parent)
 {
-	static const char sql[] = "SELECT c.parent, p.size FROM snapshot c "
+	static const char sql[] = "SELECT c.parent, p.size, c.name, p.name FROM snapshot c "
 				  "LEFT JOIN snapshot p ON p.id = c.parent WHERE c.id = ?1";
 	AUTO_RESET sqlite3_stmt *query = NULL;
+	const char *name;
 	int r = sql_get(index, sql, &query);
 
 	if (r < 0)
@@ -58,12 +59,22 @@ static int parent_find(struct index *index, uint64_t id, uint64_t size, uint64_t
 		*ret_parent = 0;
 		return 0;
 	}
+	name = (const char *)sqlite3_column_text(query, 2);
 	if (sqlite3_column_type(query, 1) == SQLITE_NULL)
-		return fail_with(-EBADMSG, "the parent of layer %" PRIu64 " is missing", id);
+		return fail_with(-EBADMSG, "the parent of its layer '%.128s' is missing", name);
 	if (sql_column(query, 1) != size)
-		return fail_with(-EBADMSG, "the parent of layer %" PRIu64 " has another size", id);
+		return fail_with(-EBADMSG, "its layers '%.128s' and '%.128s' differ in size", name,
+				 (const char *)sqlite3_column_text(query, 3));
 	*ret_parent = sql_column(query, 0);
 	return 0;
+}
+
+static int fail_circle(struct index *index, uint64_t id)
+{
+	struct snapshot_row row;
+	int r = catalog_find_id(index, id, &row);
+
+	return r < 0 ? r : fail_with(-EBADMSG, "its layers go round in a circle at '%s'", row.name);
 }
 
 /* The ids of all layers, topmost first; the caller frees *ret. */
@@ -73,19 +84,22 @@ static int layers_find(struct index *index, const struct snapshot_row *row, uint
 	AUTO_FREE uint64_t *layers = NULL;
 	size_t n = 0;
 	uint64_t id = row->id;
+	uint64_t mark = 0; /* a layer passed: the last whose number is a power of two */
 
 	while (id != 0) {
 		int r;
 
+		if (id == mark)
+			return fail_circle(index, id);
 		if (n == LAYERS_MAX)
-			return fail_with(-EBADMSG, "more than %d layers, or layers in a circle",
-					 LAYERS_MAX);
+			return fail_with(-EBADMSG, "it has more than %d layers", LAYERS_MAX);
 		if ((n & (n - 1)) == 0) { /* room for the next power of two */
 			uint64_t *more = reallocarray(layers, n ? 2 * n : 1, sizeof(*layers));
 
 			if (!more)
 				return fail_with(-ENOMEM, "out of memory");
 			layers = more;
+			mark = id;
 		}
 		layers[n++] = id;
 		r = parent_find(index, id, row->size, &id);
@@ -95,6 +109,13 @@ static int layers_find(struct index *index, const struct snapshot_row *row, uint
 	*ret = TAKE_PTR(layers);
 	*ret_n = n;
 	return 0;
+}
+
+int resolve_depth(struct index *index, const struct snapshot_row *row, size_t *ret)
+{
+	AUTO_FREE uint64_t *layers = NULL;
+
+	return layers_find(index, row, &layers, ret);
 }
 
 static int build(struct index *index, const uint64_t *layers, size_t n, uint64_t npages,

@@ -5,6 +5,7 @@
 #ifndef PAGODA_DB_RESOLVE_H
 #define PAGODA_DB_RESOLVE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attributes.h"
@@ -20,6 +21,9 @@
  * that loop, miss a parent or disagree on size. */
 int resolve_maps(struct index *index, const struct snapshot_row *row, struct map **ret_mem,
 		 struct map **ret_layer, uint64_t **ret_layers) MUST_CHECK;
+
+/* How many layers the snapshot has, itself included. Errors of resolve_maps. */
+int resolve_depth(struct index *index, const struct snapshot_row *row, size_t *ret) MUST_CHECK;
 
 /* Are these the maps that were sealed? -EBADMSG if a digest or a count says no. */
 int resolve_prove(struct index *index, const struct snapshot_row *row, const struct map *mem,

@@ -175,15 +175,30 @@ static const char *const kind_names[] = {
 	[RUN_DATA] = "data",
 };
 
+/* The name of a layer, looked up when it first comes up; names has an entry a layer. */
+static int layer_name(struct index *index, const uint64_t *layers, char **names, uint32_t layer)
+{
+	struct snapshot_row row;
+	int r;
+
+	if (names[layer])
+		return 0;
+	r = catalog_find_id(index, layers[layer], &row);
+	if (r < 0)
+		return r;
+	names[layer] = strdup(row.name);
+	return names[layer] ? 0 : fail_with(-ENOMEM, "out of memory");
+}
+
 /* One line a run; runs of stored pages that only lie apart in the store are one. */
-static int maps_print(struct index *index, const struct map *map, const uint64_t *layers, FILE *out)
+static int maps_print(struct index *index, const struct map *map, const uint64_t *layers,
+		      char **names, FILE *out)
 {
 	size_t next;
 
 	for (size_t i = 0; i < map->nruns; i = next) {
 		const struct run *run = &map->runs[i];
-		struct snapshot_row row;
-		int r = catalog_find_id(index, layers[run->layer], &row);
+		int r = layer_name(index, layers, names, run->layer);
 
 		if (r < 0)
 			return r;
@@ -192,9 +207,29 @@ static int maps_print(struct index *index, const struct map *map, const uint64_t
 			    map->runs[next].layer != run->layer)
 				break;
 		fprintf(out, "%012" PRIx64 "-%012" PRIx64 " %s %s\n", run->first * PAGE_BYTES,
-			map->runs[next].first * PAGE_BYTES, kind_names[run->kind], row.name);
+			map->runs[next].first * PAGE_BYTES, kind_names[run->kind],
+			names[run->layer]);
 	}
 	return 0;
+}
+
+static int maps_print_all(struct index *index, const struct map *map, const uint64_t *layers,
+			  FILE *out)
+{
+	uint32_t nlayers = 0;
+	char **names;
+	int r;
+
+	for (size_t i = 0; i < map->nruns; i++)
+		nlayers = MAX(nlayers, map->runs[i].layer + 1);
+	names = calloc(nlayers, sizeof(*names));
+	if (!names)
+		return fail_with(-ENOMEM, "out of memory");
+	r = maps_print(index, map, layers, names, out);
+	for (uint32_t i = 0; i < nlayers; i++)
+		free(names[i]);
+	free(names);
+	return r;
 }
 
 /* Without a lease the snapshot may be removed between two reads of the index: then
@@ -227,7 +262,7 @@ int snapshot_maps_text(struct index *index, uint64_t id, char **ret_text, size_t
 	out = open_memstream(&text, &len);
 	if (!out)
 		return fail_with(-ENOMEM, "out of memory");
-	r = maps_print(index, mem, layers, out);
+	r = maps_print_all(index, mem, layers, out);
 	if (fclose(out) != 0 && r == 0)
 		r = fail_with(-ENOMEM, "out of memory");
 	if (r < 0) {

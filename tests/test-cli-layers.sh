@@ -182,6 +182,33 @@ pagoda -q rm alone || fail "rm of the parent of an import that was killed"
 
 pagoda -q check --read-data || fail "check"
 
+# chains that are none: each is an error that names where, in all that opens one
+mkdir chain
+pagoda -q -s chain/store init || fail init
+pagoda -q -s chain/store import bottom base || fail "import bottom"
+pagoda -q -s chain/store import middle later --parent bottom || fail "import middle"
+pagoda -q -s chain/store import top base --parent middle || fail "import top"
+pagoda -q -s chain/store check --read-data || fail "check of a chain"
+broken() { # SQL TEXT
+	rm -rf broken
+	cp -r chain/store broken
+	index-sql broken/index.db "$1" || fail "index-sql: $1"
+	for command in "export top written" "export --diff top written" "diff top bottom" "import x base --parent top"; do
+		# shellcheck disable=SC2086 # words
+		expect 3 pagoda -s broken $command 2>err
+		expect_text "$2" err
+		[ ! -e written ] || fail "$command: wrote something"
+	done
+	expect 3 pagoda -s broken check >out 2>err
+	expect_text "$2" out
+}
+broken "DELETE FROM snapshot WHERE name = 'bottom'" "top: the parent of its layer 'middle' is missing"
+broken "UPDATE snapshot SET size = size - 4096, data_pages = 1, layer_data = 1, layer_zero = 1,
+	stored_pages = 1 WHERE name = 'bottom'" "top: its layers 'middle' and 'bottom' differ in size"
+broken "UPDATE snapshot SET parent = (SELECT id FROM snapshot WHERE name = 'top')
+	WHERE name = 'bottom'" "its layers go round in a circle at '"
+broken "UPDATE snapshot SET parent = id WHERE name = 'bottom'" "its layers go round in a circle at 'bottom'"
+
 # file systems that do not keep holes
 [ "$(id -u)" = 0 ] || exit 0
 mkdir plain
