@@ -21,7 +21,7 @@ tests_check_base_LDADD = libbase.a $(CHECK_LIBS)
 
 # whole systems
 CORE_SCRIPT_TESTS += tests/test-restore-damage.sh tests/test-restore-guest.sh
-SCRIPT_TESTS += tests/test-qemu-resume.sh
+SCRIPT_TESTS += tests/test-layers-guests.sh tests/test-qemu-resume.sh
 
 # db
 UNIT_TESTS += tests/check-collision tests/check-damage tests/check-digest tests/check-layers \
@@ -52,6 +52,7 @@ SCRIPT_TESTS += \
 	tests/test-view-churn.sh \
 	tests/test-view-damage.sh \
 	tests/test-view-fstab.sh \
+	tests/test-view-layers.sh \
 	tests/test-view-many.sh \
 	tests/test-view-mount.sh \
 	tests/test-view-owner.sh \
@@ -225,6 +226,7 @@ tests_check_vmm_handover_LDADD = tests/vmm/libvmm.a libbase.a $(CHECK_LIBS)
 SCRIPT_TESTS += \
 	tests/test-vmm-balloon.sh \
 	tests/test-vmm-diff.sh \
+	tests/test-vmm-layers.sh \
 	tests/test-vmm-refuse.sh \
 	tests/test-vmm-restore.sh \
 	tests/test-vmm-snapshot.sh
