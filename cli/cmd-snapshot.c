@@ -17,6 +17,9 @@
 #include "cli/output.h"
 #include "db/catalog.h"
 #include "db/info.h"
+#include "db/resolve.h"
+
+#define CHILDREN_PRINTED 8
 
 DEFINE_AUTO(struct table *, table_free)
 
@@ -145,6 +148,7 @@ static void info_print(const struct snapshot_row *row, bool exact)
 {
 	uint64_t zero = row->size / PAGE_BYTES - row->data_pages;
 	uint64_t shared = row->layer_data - row->stored_pages;
+	uint64_t layer = row->layer_data + row->layer_zero;
 	char text[UNITS_TEXT_MAX];
 
 	info_line("name", row->name);
@@ -157,6 +161,8 @@ static void info_print(const struct snapshot_row *row, bool exact)
 	info_line("size", output_size(text, row->size, exact));
 	info_pages("data", row->data_pages, row->data_pages * PAGE_BYTES, exact);
 	info_pages("zero", zero, zero * PAGE_BYTES, exact);
+	if (row->parent_name[0])
+		info_pages("layer", layer, layer * PAGE_BYTES, exact);
 	info_pages("stored", row->stored_pages, row->stored_bytes, exact);
 	info_pages("shared", shared, shared * PAGE_BYTES, exact);
 	if (row->has_vmstate)
@@ -164,21 +170,49 @@ static void info_print(const struct snapshot_row *row, bool exact)
 	info_digest(row);
 }
 
+/* "layers      3" where it has a parent, and "children    tuesday, wednesday" where it is
+ * one. */
+static int info_family(struct index *index, const struct snapshot_row *row)
+{
+	struct catalog_child child = {0};
+	size_t layers;
+	size_t n = 0;
+	int r = resolve_depth(index, row, &layers);
+
+	if (r == 0 && layers > 1)
+		printf("%-10s  %zu\n", "layers", layers);
+	if (r < 0 && r != -EBADMSG) /* damage is for check to tell */
+		return r;
+	while ((r = catalog_next_child(index, row->id, child.id, &child)) == 0) {
+		if (n < CHILDREN_PRINTED)
+			printf("%s%s", n == 0 ? "children    " : ", ", child.name);
+		n++;
+	}
+	if (n > CHILDREN_PRINTED)
+		printf(" and %zu more", n - CHILDREN_PRINTED);
+	if (n > 0)
+		putchar('\n');
+	return r == -ENOENT ? 0 : r;
+}
+
 int cmd_info(struct cli *cli)
 {
 	AUTO(store_close_at) struct store *store = NULL;
 	AUTO(index_close_at) struct index *index = NULL;
 	struct snapshot_row row;
+	json_t *info = NULL;
 	int r = cli_open(cli, &store, &index);
 
 	if (r == 0)
 		r = catalog_find(index, cli->operands[0], &row);
 	if (r < 0)
 		return r;
-	if (cli->json)
-		return output_json("snapshot", info_json(&row));
+	if (cli->json) {
+		r = info_json_family(index, &row, &info);
+		return r < 0 ? r : output_json("snapshot", info);
+	}
 	info_print(&row, cli->bytes);
-	return 0;
+	return info_family(index, &row);
 }
 
 int cmd_rename(struct cli *cli)

@@ -203,6 +203,32 @@ int catalog_next(struct index *index, uint64_t after, struct snapshot_row *ret)
 	return row_read(index, query, ret);
 }
 
+int catalog_next_child(struct index *index, uint64_t parent, uint64_t after,
+		       struct catalog_child *ret)
+{
+	static const char sql[] = "SELECT id, name FROM snapshot WHERE parent = ?1 AND id > ?2 "
+				  "AND state != 0 ORDER BY id LIMIT 1";
+	AUTO_RESET sqlite3_stmt *query = NULL;
+	struct catalog_child child;
+	int r = sql_get(index, sql, &query);
+
+	if (r < 0)
+		return r;
+	sql_bind(query, 1, parent);
+	sql_bind(query, 2, after);
+	r = sql_step(index, query);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	child.id = sql_column(query, 0);
+	/* a damaged b-tree may come back to where it was, for ever */
+	if (child.id <= after)
+		return fail_with(-EBADMSG, "index.db: its snapshots are out of order");
+	if (!text_column(query, 1, child.name, sizeof(child.name)))
+		return fail_with(-EBADMSG, "the name of snapshot %" PRIu64 " is none", child.id);
+	*ret = child;
+	return 0;
+}
+
 int catalog_check_free(struct index *index, const char *name)
 {
 	AUTO_RESET sqlite3_stmt *query = NULL;

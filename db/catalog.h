@@ -63,6 +63,17 @@ int catalog_find_id(struct index *index, uint64_t id, struct snapshot_row *ret) 
  * 0 where the index is too damaged to go on. */
 int catalog_next(struct index *index, uint64_t after, struct snapshot_row *ret) MUST_CHECK;
 
+/* A snapshot that builds on another. */
+struct catalog_child {
+	uint64_t id;
+	char name[SNAPSHOT_NAME_MAX + 1];
+};
+
+/* The child of that snapshot with the smallest id above after (0 to start); -ENOENT
+ * without words at the end. */
+int catalog_next_child(struct index *index, uint64_t parent, uint64_t after,
+		       struct catalog_child *ret) MUST_CHECK;
+
 /* A new name; -EEXIST where it is taken. Open files go on. */
 int catalog_rename(struct index *index, const char *from, const char *to) MUST_CHECK;
 

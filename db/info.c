@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "db/resolve.h"
 #include "db/store.h"
 
 #define DIGEST_TEXT_BYTES (2 * DIGEST_BYTES + 1)
@@ -84,15 +85,56 @@ json_t *info_json(const struct snapshot_row *row)
 		"store_uuid", uuid_json(row->store_uuid));
 }
 
-int info_text(const struct snapshot_row *row, char **ret_text, size_t *ret_len)
+static int children_json(struct index *index, uint64_t id, json_t *list)
 {
-	json_t *info = info_json(row);
-	json_t *document =
-		json_pack("{s:i, s:o}", "schema_version", JSON_SCHEMA_VERSION, "snapshot", info);
-	char *text = document ? json_dumps(document, JSON_INDENT(2)) : NULL;
-	size_t len = text ? strlen(text) : 0;
-	char *line = text ? realloc(text, len + 2) : NULL;
+	struct catalog_child child = {0};
+	int r;
 
+	while ((r = catalog_next_child(index, id, child.id, &child)) == 0)
+		if (json_array_append_new(list, json_string(child.name)) < 0)
+			return fail_with(-ENOMEM, "out of memory");
+	return r == -ENOENT ? 0 : r;
+}
+
+int info_json_family(struct index *index, const struct snapshot_row *row, json_t **ret)
+{
+	AUTO(json_decrefp) json_t *info = info_json(row);
+	json_t *children = json_array();
+	size_t layers = 0;
+	int r = resolve_depth(index, row, &layers);
+
+	if (r < 0 && r != -EBADMSG) {
+		json_decref(children);
+		return r;
+	}
+	/* "new" takes the reference, also on failure */
+	if (json_object_set_new(info, "layers",
+				r < 0 ? json_null() : json_integer((json_int_t)layers)) < 0 ||
+	    json_object_set(info, "children", children) < 0)
+		r = fail_with(-ENOMEM, "out of memory");
+	else
+		r = children_json(index, row->id, children);
+	json_decref(children);
+	if (r == 0)
+		*ret = json_incref(info);
+	return r;
+}
+
+int info_text(struct index *index, const struct snapshot_row *row, char **ret_text, size_t *ret_len)
+{
+	json_t *info = NULL;
+	json_t *document;
+	char *text;
+	char *line;
+	size_t len;
+	int r = info_json_family(index, row, &info);
+
+	if (r < 0)
+		return r;
+	document = json_pack("{s:i, s:o}", "schema_version", JSON_SCHEMA_VERSION, "snapshot", info);
+	text = document ? json_dumps(document, JSON_INDENT(2)) : NULL;
+	len = text ? strlen(text) : 0;
+	line = text ? realloc(text, len + 2) : NULL;
 	json_decref(document);
 	if (!line) {
 		free(text);

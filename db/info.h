@@ -25,8 +25,13 @@ const char *info_state_name(enum snapshot_state state);
 /* A new reference to {"name": ..., "id": ..., ...}; NULL when out of memory. */
 json_t *info_json(const struct snapshot_row *row) MUST_CHECK;
 
-/* The whole document with schema_version, a newline at its end; the caller frees
- * *ret_text. -ENOMEM. */
-int info_text(const struct snapshot_row *row, char **ret_text, size_t *ret_len) MUST_CHECK;
+/* The same with "layers", how many it has (null where the index is too damaged to say),
+ * and "children", the names of those that build on it. *ret is a new reference. */
+int info_json_family(struct index *index, const struct snapshot_row *row, json_t **ret) MUST_CHECK;
+
+/* The whole document of info_json_family with schema_version, a newline at its end; the caller
+ * frees *ret_text. -ENOMEM, errors of SQLite. */
+int info_text(struct index *index, const struct snapshot_row *row, char **ret_text,
+	      size_t *ret_len) MUST_CHECK;
 
 #endif

@@ -46,11 +46,11 @@ static int load_vmstate(struct index *index, const struct snapshot_row *row, voi
 	return attachment_read(index, row->id, "vmstate", ret_data, ret_len);
 }
 
-static int load_info(UNUSED struct index *index, const struct snapshot_row *row, void **ret_data,
+static int load_info(struct index *index, const struct snapshot_row *row, void **ret_data,
 		     size_t *ret_len)
 {
 	char *text;
-	int r = info_text(row, &text, ret_len);
+	int r = info_text(index, row, &text, ret_len);
 
 	if (r < 0)
 		return r;

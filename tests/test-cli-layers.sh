@@ -138,6 +138,17 @@ same target diff
 [ "$(find . -name 'target.*')" = "" ] || fail "left: $(find . -name 'target.*')"
 
 # who needs whom
+pagoda info base >out || fail info
+expect_text "children    later, piped, pair, pair-diff, again" out
+! grep -q "^layers\|^parent" out || fail "a base with layers: $(cat out)"
+pagoda info undone >out || fail info
+expect_text "parent      later" out
+expect_text "layers      3" out
+expect_text "layer       1 pages (4.0 KiB)" out
+! grep -q "^children" out || fail "children of nobody: $(cat out)"
+[ "$(info undone layers) $(info base layers)" = "3 1" ] || fail "layers"
+[ "$(pagoda --json info later | json-get - snapshot children '#')" = 3 ] || fail "$(pagoda --json info later)"
+[ "$(pagoda --json info later | json-get - snapshot children 1)" = empty ] || fail "$(pagoda --json info later)"
 expect 5 pagoda rm base 2>err
 expect_text "rm base: 'later', 'piped', 'pair' and 2 more build on it: remove them first" err
 expect 5 pagoda rm later 2>err
@@ -199,6 +210,9 @@ broken() { # SQL TEXT
 		expect_text "$2" err
 		[ ! -e written ] || fail "$command: wrote something"
 	done
+	pagoda -s broken info top >out || fail "info of a broken chain"
+	expect_text "parent      middle" out
+	[ "$(pagoda -s broken --json info top | json-get - snapshot layers)" = null ] || fail "layers of a broken chain"
 	expect 3 pagoda -s broken check >out 2>err
 	expect_text "$2" out
 }
