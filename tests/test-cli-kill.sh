@@ -22,13 +22,24 @@ export PAGODA_STORE
 pagoda -q init || fail init
 mkfifo pipe
 pages=2048
+# what every third one is a layer over
+head -c $((pages * 4096)) /dev/urandom >base
+pagoda -q import base base || fail "import base"
 begun=0
 complete=0
 midway=0
 
 round() {
-	head -c $((pages * 4096)) /dev/urandom >image
-	"$top_builddir/pagoda" -q import "round-$1" - <pipe 2>/dev/null &
+	parent=
+	if [ $(($1 % 3)) -eq 0 ]; then
+		parent="--parent base"
+		cp base image
+		head -c 3000000 /dev/urandom | dd of=image bs=4096 seek=$(($1 % 1000)) conv=notrunc status=none
+	else
+		head -c $((pages * 4096)) /dev/urandom >image
+	fi
+	# shellcheck disable=SC2086 # words
+	"$top_builddir/pagoda" -q import "round-$1" - $parent <pipe 2>/dev/null &
 	importer=$!
 	started $importer
 	exec 5>pipe
@@ -73,6 +84,7 @@ done
 say "$begun not there, $complete complete, $midway of all killed in the midst of the image"
 [ $begun -ge $((rounds / 4)) ] || fail "only $begun kills hit an import"
 
+pagoda -q rm base || fail "what was cut off still needs its parent"
 pagoda -q import after image || fail "a new import"
 pagoda export after - | cmp - image || fail "the new import differs"
 pagoda -q check --read-data || fail "check --read-data"

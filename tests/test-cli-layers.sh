@@ -191,6 +191,31 @@ exec 5>&-
 pagoda -q rm -n alone >/dev/null || fail "rm -n of the parent of an import that was killed"
 pagoda -q rm alone || fail "rm of the parent of an import that was killed"
 
+# rm of a parent and an import over it, at once: one of them comes first
+n=0
+imported=0
+while [ $n -lt 12 ]; do
+	n=$((n + 1))
+	pagoda -q import parent base || fail "import parent"
+	"$top_builddir/pagoda" -q import child later --parent parent 2>import.err &
+	child=$!
+	# later by a little each time
+	i=0
+	while [ $i -lt $((n * n * 20)) ]; do i=$((i + 1)); done
+	pagoda -q rm parent 2>rm.err
+	removed=$?
+	wait $child
+	case "$?,$removed" in
+	0,5)
+		comes_back child later
+		pagoda -q rm child && pagoda -q rm parent || fail "rm of both"
+		imported=$((imported + 1))
+		;;
+	4,0) ;;
+	*) fail "import and rm ended with $?,$removed: $(cat import.err rm.err)" ;;
+	esac
+done
+say "of $n imports over a parent that was to be removed $imported came first"
 pagoda -q check --read-data || fail "check"
 
 # chains that are none: each is an error that names where, in all that opens one
