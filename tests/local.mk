@@ -24,12 +24,14 @@ CORE_SCRIPT_TESTS += tests/test-restore-damage.sh tests/test-restore-guest.sh
 SCRIPT_TESTS += tests/test-layers-guests.sh tests/test-qemu-resume.sh
 
 # db
-UNIT_TESTS += tests/check-collision tests/check-damage tests/check-digest tests/check-layers \
-	tests/check-lock \
-	tests/check-map tests/check-page tests/check-store
+UNIT_TESTS += tests/check-chain tests/check-collision tests/check-compare tests/check-damage \
+	tests/check-digest tests/check-layers tests/check-lock tests/check-map tests/check-page tests/check-store
 tests_check_damage_SOURCES = tests/check-damage.c tests/unit.h tests/store-fixture.h
 tests_check_digest_SOURCES = tests/check-digest.c tests/unit.h
-tests_check_layers_SOURCES = tests/check-layers.c tests/store-fixture.h tests/unit.h
+tests_check_chain_SOURCES = tests/check-chain.c tests/unit.h $(layer_fixture)
+tests_check_compare_SOURCES = tests/check-compare.c tests/unit.h $(layer_fixture)
+tests_check_layers_SOURCES = tests/check-layers.c tests/unit.h $(layer_fixture)
+layer_fixture = tests/layer-fixture.h tests/store-fixture.h
 tests_check_lock_SOURCES = tests/check-lock.c tests/unit.h
 tests_check_map_SOURCES = tests/check-map.c tests/unit.h
 tests_check_page_SOURCES = tests/check-page.c tests/unit.h

@@ -83,6 +83,12 @@ for field in digest layer_digest; do
 		fail "$field changed on the way"
 done
 
+# tar copies a diff as it is; cp, which makes holes of zeros, does not
+mkdir unpacked
+tar -C view/renamed -cSf - diff | tar -C unpacked -xf - || fail tar
+diff-file holes unpacked/diff >holes
+diff-file holes view/renamed/diff | cmp - holes || fail "tar copied other holes: $(cat holes)"
+
 # nothing but zeros, over all of it
 truncate -s 131072 nothing
 pagoda -q import nothing nothing --parent wednesday || fail "import nothing"
