@@ -121,8 +121,8 @@ static int add_stored(struct index *index, struct digest *digest, uint64_t id, u
 	return 0;
 }
 
-int digest_add_map(struct digest *digest, struct index *index, const struct map *map,
-		   uint64_t first, uint64_t count, uint64_t *data)
+static int add_runs(struct digest *digest, struct index *index, const struct map *map,
+		    uint64_t first, uint64_t count, uint64_t *data)
 {
 	uint64_t end = first + count;
 	int r = 0;
@@ -139,6 +139,22 @@ int digest_add_map(struct digest *digest, struct index *index, const struct map 
 		}
 		first += n;
 	}
+	return r;
+}
+
+int digest_add_map(struct digest *digest, struct index *index, const struct map *map,
+		   uint64_t first, uint64_t count, uint64_t *data)
+{
+	sqlite3 *db = index_db(index);
+	/* one read transaction for all runs, of which many layers make many: else each
+	 * would take SQLite's locks, which costs more than its rows */
+	bool begun = sqlite3_get_autocommit(db) && count > 0;
+	int r = begun ? sql_do(index, "BEGIN") : 0;
+
+	if (r == 0)
+		r = add_runs(digest, index, map, first, count, data);
+	if (begun)
+		sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
 	return r;
 }
 

@@ -209,22 +209,22 @@ int window_classify(struct window *window, struct index *index, struct pages *pa
 	struct lookup lookup = {.index = index, .pages = pages};
 	struct key keys[WINDOW_PAGES];
 	size_t n = 0;
-	int r = 0;
+	int r;
 
 	hash_all(window);
+	/* one read transaction for the lookups of a window: ten times fewer locks */
+	r = sql_do(index, "BEGIN");
+	if (r < 0)
+		return r;
 	if (parent)
 		r = parent_compare(window, index, pages, parent);
 	if (r == 0)
 		n = keys_collect(window, keys);
-	/* one read transaction for the lookups of a window: ten times fewer locks */
-	if (n > 0)
-		r = sql_do(index, "BEGIN");
-	if (n > 0 && r == 0) {
+	if (r == 0 && n > 0)
 		r = find_first(index, window, keys, n);
-		if (r == 0)
-			r = find_known(&lookup, window);
-		sqlite3_exec(index_db(index), "COMMIT", NULL, NULL, NULL);
-	}
+	if (r == 0 && n > 0)
+		r = find_known(&lookup, window);
+	sqlite3_exec(index_db(index), "COMMIT", NULL, NULL, NULL);
 	if (r == 0)
 		encode_new(window);
 	return r;
