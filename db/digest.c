@@ -145,16 +145,17 @@ static int add_runs(struct digest *digest, struct index *index, const struct map
 int digest_add_map(struct digest *digest, struct index *index, const struct map *map,
 		   uint64_t first, uint64_t count, uint64_t *data)
 {
-	sqlite3 *db = index_db(index);
-	/* one read transaction for all runs, of which many layers make many: else each
-	 * would take SQLite's locks, which costs more than its rows */
-	bool begun = sqlite3_get_autocommit(db) && count > 0;
-	int r = begun ? sql_do(index, "BEGIN") : 0;
+	bool begun;
+	int r;
 
-	if (r == 0)
-		r = add_runs(digest, index, map, first, count, data);
-	if (begun)
-		sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+	if (count == 0)
+		return 0;
+	/* many layers make many runs, and locks cost more than the rows of one */
+	r = sql_read_begin(index, &begun);
+	if (r < 0)
+		return r;
+	r = add_runs(digest, index, map, first, count, data);
+	sql_read_end(index, begun);
 	return r;
 }
 

@@ -127,6 +127,22 @@ int sql_do(struct index *index, const char *sql)
 	return r < 0 ? r : sql_run(index, statement);
 }
 
+int sql_read_begin(struct index *index, bool *ret_begun)
+{
+	bool begun = sqlite3_get_autocommit(index_db(index)) != 0;
+	int r = begun ? sql_do(index, "BEGIN") : 0;
+
+	if (r == 0)
+		*ret_begun = begun;
+	return r;
+}
+
+void sql_read_end(struct index *index, bool begun)
+{
+	if (begun) /* nothing was written, so nothing can be lost */
+		sqlite3_exec(index_db(index), "COMMIT", NULL, NULL, NULL);
+}
+
 int sql_number(struct index *index, const char *sql, int64_t id, int64_t *ret)
 {
 	AUTO_RESET sqlite3_stmt *statement = NULL;

@@ -114,8 +114,14 @@ static int layers_find(struct index *index, const struct snapshot_row *row, uint
 int resolve_depth(struct index *index, const struct snapshot_row *row, size_t *ret)
 {
 	AUTO_FREE uint64_t *layers = NULL;
+	bool begun;
+	int r = sql_read_begin(index, &begun);
 
-	return layers_find(index, row, &layers, ret);
+	if (r < 0)
+		return r;
+	r = layers_find(index, row, &layers, ret);
+	sql_read_end(index, begun);
+	return r;
 }
 
 static int build(struct index *index, const uint64_t *layers, size_t n, uint64_t npages,
@@ -129,25 +135,37 @@ static int build(struct index *index, const uint64_t *layers, size_t n, uint64_t
 	return r < 0 ? r : map_builder_finish(builder, absent_is_zero, ret);
 }
 
+/* The maps of n layers, the topmost first. */
+static int build_both(struct index *index, const uint64_t *layers, size_t n, uint64_t npages,
+		      struct map **ret_mem, struct map **ret_layer)
+{
+	AUTO(map_free_at) struct map *mem = NULL;
+	int r = build(index, layers, n, npages, true, &mem);
+
+	if (r == 0)
+		r = build(index, layers, 1, npages, false, ret_layer);
+	if (r == 0)
+		*ret_mem = TAKE_PTR(mem);
+	return r;
+}
+
 int resolve_maps(struct index *index, const struct snapshot_row *row, struct map **ret_mem,
 		 struct map **ret_layer, uint64_t **ret_layers)
 {
-	AUTO(map_free_at) struct map *mem = NULL;
 	AUTO_FREE uint64_t *layers = NULL;
-	uint64_t npages = row->size / PAGE_BYTES;
 	size_t n = 0;
-	int r = layers_find(index, row, &layers, &n);
+	bool begun;
+	int r = sql_read_begin(index, &begun);
 
-	if (r == 0)
-		r = build(index, layers, n, npages, true, &mem);
-	if (r == 0)
-		r = build(index, layers, 1, npages, false, ret_layer);
 	if (r < 0)
 		return r;
-	*ret_mem = TAKE_PTR(mem);
-	if (ret_layers)
+	r = layers_find(index, row, &layers, &n);
+	if (r == 0)
+		r = build_both(index, layers, n, row->size / PAGE_BYTES, ret_mem, ret_layer);
+	sql_read_end(index, begun);
+	if (r == 0 && ret_layers)
 		*ret_layers = TAKE_PTR(layers);
-	return 0;
+	return r;
 }
 
 static int prove_one(struct index *index, const char *what, const struct map *map,

@@ -10,6 +10,7 @@
 #define PAGODA_DB_SQL_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attributes.h"
@@ -62,5 +63,10 @@ static inline uint64_t sql_column(sqlite3_stmt *statement, int column)
 }
 
 sqlite3 *index_db(struct index *index);
+
+/* Several statements see one state of the index and take SQLite's locks once:
+ * *ret_begun goes to sql_read_end. Inside another transaction there is nothing to do. */
+int sql_read_begin(struct index *index, bool *ret_begun) MUST_CHECK;
+void sql_read_end(struct index *index, bool begun);
 
 #endif

@@ -209,11 +209,12 @@ int window_classify(struct window *window, struct index *index, struct pages *pa
 	struct lookup lookup = {.index = index, .pages = pages};
 	struct key keys[WINDOW_PAGES];
 	size_t n = 0;
+	bool begun;
 	int r;
 
 	hash_all(window);
 	/* one read transaction for the lookups of a window: ten times fewer locks */
-	r = sql_do(index, "BEGIN");
+	r = sql_read_begin(index, &begun);
 	if (r < 0)
 		return r;
 	if (parent)
@@ -224,7 +225,7 @@ int window_classify(struct window *window, struct index *index, struct pages *pa
 		r = find_first(index, window, keys, n);
 	if (r == 0 && n > 0)
 		r = find_known(&lookup, window);
-	sqlite3_exec(index_db(index), "COMMIT", NULL, NULL, NULL);
+	sql_read_end(index, begun);
 	if (r == 0)
 		encode_new(window);
 	return r;

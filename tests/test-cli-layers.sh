@@ -248,6 +248,21 @@ broken "UPDATE snapshot SET parent = (SELECT id FROM snapshot WHERE name = 'top'
 	WHERE name = 'bottom'" "its layers go round in a circle at '"
 broken "UPDATE snapshot SET parent = id WHERE name = 'bottom'" "its layers go round in a circle at 'bottom'"
 
+# the deepest chain: it opens, and grows no more
+pagoda -q -s deep init || fail init
+pagoda -q -s deep import l1 base || fail "import l1"
+truncate -s 4M nothing
+pagoda -q -s deep import l2 nothing --parent l1 --diff || fail "import l2"
+index-sql deep/index.db "WITH RECURSIVE n(i) AS (SELECT 3 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)
+	INSERT INTO snapshot (id, name, parent, size, page_size, state, created_ns, digest, layer_digest, data_pages)
+	SELECT i, 'l' || i, i - 1, size, page_size, 2, 0, digest, layer_digest, data_pages
+	FROM n, snapshot WHERE id = 2" || fail index-sql
+pagoda -q -s deep import top later --parent l9999 || fail "the last layer"
+pagoda -s deep export top - | cmp - later || fail "other bytes below 10,000 layers"
+[ "$(pagoda -s deep --json info top | json-get - snapshot layers)" = 10000 ] || fail "layers of top"
+expect 6 pagoda -s deep import x later --parent top 2>err
+expect_text "import x: its parent 'top' has 10000 layers, which is the most" err
+
 # file systems that do not keep holes
 [ "$(id -u)" = 0 ] || exit 0
 mkdir plain
