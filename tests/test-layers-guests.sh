@@ -54,10 +54,12 @@ while [ $n -le 10 ]; do
 	pagoda -q import s$n images/$n --parent s$((n - 1)) || fail "import s$n"
 	n=$((n + 1))
 done
+step=5
+[ -z "${PAGODA_LONG:-}" ] || step=1
 n=0
 while [ $n -le 10 ]; do
 	pagoda export s$n - | cmp - images/$n || fail "s$n has other bytes"
-	n=$((n + 1))
+	n=$((n + step))
 done
 pagoda -q check --read-data || fail check
 stored=$(du -k --apparent-size eleven | tail -n 1 | cut -f1)
