@@ -102,3 +102,14 @@ diff-file merge view/nothing/diff merged
 same merged nothing
 pagoda umount view || fail umount
 pagoda -q check --read-data || fail check
+
+# without its parent a layer is an error, not zeros
+index-sql store/index.db "UPDATE snapshot SET parent = 77 WHERE name = 'renamed'" || fail index-sql
+mount_store store view
+for name in renamed wednesday; do
+	cat view/$name/mem >read 2>err && fail "$name without its parent is read"
+	expect_text "Input/output error" err
+	[ ! -s read ] || fail "$name without its parent gave bytes"
+done
+same view/monday/mem monday
+pagoda umount view || fail umount
