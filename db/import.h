@@ -2,9 +2,9 @@
 /*
  * Import: an image becomes a sealed snapshot, alone or as a layer over another.
  *
- * Uses all cores and at most 128 MiB for any image, the machine state included. The snapshot is
- * visible complete or not at all; a failed import gives its space back, and what a killed one left
- * is swept by the next writer.
+ * Uses all cores and at most 128 MiB for any image, the machine state included, besides the map
+ * of the parent. The snapshot is visible complete or not at all; a failed import gives its space
+ * back, and what a killed one left is swept by the next writer.
  */
 #ifndef PAGODA_DB_IMPORT_H
 #define PAGODA_DB_IMPORT_H
