@@ -27,6 +27,7 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "db/pack-make.h"
 #include "db/pack.h"
 #include "db/pages-private.h"
 #include "db/recent.h"
@@ -37,8 +38,6 @@
 
 #define STEP_PAGES 8192
 #define STEP_KEPT 2048 /* known pages whose bytes are kept: 8 MiB */
-
-#define PACK_TRIES 1000
 
 /* A stretch of known pages at least this long is worth an extent of its own; in a
  * shorter one each page gets an alias row, so that the run around it goes on. */
@@ -105,46 +104,6 @@ void appender_free(struct appender *a)
 	free(a);
 }
 
-/* A number of its own for the next pack. */
-static int pack_number(struct appender *a, uint32_t *ret)
-{
-	AUTO(transaction_end_at) struct index *open = NULL;
-	AUTO_RESET sqlite3_stmt *insert = NULL;
-	int64_t number;
-	int r = transaction_begin(a->index, TRANSACTION_STEP, &open);
-
-	if (r == 0)
-		r = sql_get(a->index, "INSERT INTO pack (maker) VALUES (?1)", &insert);
-	if (r < 0)
-		return r;
-	sql_bind(insert, 1, a->snapshot);
-	r = sql_run(a->index, insert);
-	number = sqlite3_last_insert_rowid(index_db(a->index));
-	if (r == 0 && number > UINT32_MAX)
-		r = fail_with(-EFBIG, "the store has used up its pack numbers");
-	if (r == 0)
-		r = transaction_commit(&open);
-	*ret = (uint32_t)number;
-	return r;
-}
-
-/* A file may have the number although the index did not know it: the step that gave
- * it was lost with the power, or files of another store were put there. It is not
- * ours to replace; the next number will do. */
-static int pack_begin(struct appender *a)
-{
-	int r = -EEXIST;
-
-	for (int tries = 0; r == -EEXIST && tries < PACK_TRIES; tries++) {
-		uint32_t number;
-
-		r = pack_number(a, &number);
-		if (r == 0)
-			r = pack_writer_open(index_store(a->index), number, &a->writer);
-	}
-	return r == -EEXIST ? fail_with(-EBADMSG, "%s", fail_text(r)) : r;
-}
-
 /* A full pack is left for a new one; what it holds is durable by then. */
 static int pack_ready(struct appender *a)
 {
@@ -156,7 +115,7 @@ static int pack_ready(struct appender *a)
 		a->writer = NULL;
 	}
 	if (r == 0 && !a->writer)
-		r = pack_begin(a);
+		r = pack_make(a->index, a->snapshot, &a->writer);
 	return r;
 }
 

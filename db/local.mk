@@ -22,6 +22,7 @@ libdb_a_SOURCES = \
 	db/map.c db/map.h \
 	db/map-cache.c db/map-cache.h \
 	db/pack-cache.c db/pack-cache.h \
+	db/pack-make.c db/pack-make.h \
 	db/pack.c db/pack.h \
 	db/page.c db/page.h \
 	db/pages.c db/pages.h \
