@@ -55,6 +55,9 @@ struct cli {
 			bool dry_run;
 		} rm;
 		struct {
+			bool dry_run;
+		} gc;
+		struct {
 			const char *options;
 			bool foreground;
 		} mount;
@@ -87,6 +90,7 @@ int cli_usage(struct cli *cli, const char *format, ...) PRINTF_LIKE(2, 3);
 /* store: */
 int cmd_init(struct cli *cli);
 int cmd_check(struct cli *cli);
+int cmd_gc(struct cli *cli);
 /* images: */
 int cmd_import(struct cli *cli);
 int cmd_export(struct cli *cli);
@@ -104,6 +108,7 @@ int cmd_serve(struct cli *cli);
 
 /* The rows of the commands that have options. */
 extern const struct option_row cmd_check_options[];
+extern const struct option_row cmd_gc_options[];
 extern const struct option_row cmd_import_options[];
 extern const struct option_row cmd_export_options[];
 extern const struct option_row cmd_rm_options[];

@@ -69,7 +69,7 @@ int discard_snapshot(struct index *index, uint64_t id)
 }
 
 /* An import that nobody leases. */
-static int discard_cut_off(struct index *index, uint64_t id)
+static int discard_one_cut_off(struct index *index, uint64_t id)
 {
 	AUTO(transaction_end_at) struct index *open = NULL;
 	struct locks *locks = index_store(index)->locks;
@@ -92,14 +92,14 @@ static int discard_cut_off(struct index *index, uint64_t id)
 	return r == -ENOENT ? 0 : r;
 }
 
-static int discard_all_cut_off(struct index *index)
+int discard_cut_off(struct index *index)
 {
 	static const char sql[] = "SELECT id FROM snapshot WHERE state = 0 AND id > ?1 ORDER BY id";
 	uint64_t id = 0;
 	int r;
 
 	while ((r = sql_next(index, sql, &id)) == 0) {
-		r = discard_cut_off(index, id);
+		r = discard_one_cut_off(index, id);
 		if (r < 0)
 			return r;
 	}
@@ -275,7 +275,7 @@ static int drop_rows(struct index *index, uint64_t pack, uint64_t first, uint64_
 
 /* The file goes before the row of the pack: so no file is ever left that the index
  * does not know. */
-static int drop_file(struct index *index, uint64_t pack)
+int discard_drop_file(struct index *index, uint64_t pack)
 {
 	AUTO(transaction_end_at) struct index *open = NULL;
 	char path[PATH_MAX];
@@ -306,7 +306,7 @@ static int drop_pack(struct index *index, uint64_t pack, const struct id_span *s
 			return r;
 		id = last;
 	}
-	return r < 0 && r != -ENOENT ? r : drop_file(index, pack);
+	return r < 0 && r != -ENOENT ? r : discard_drop_file(index, pack);
 }
 
 static int drop_doomed(struct index *index)
@@ -332,7 +332,7 @@ static int drop_doomed(struct index *index)
 
 void discard_leftovers(struct index *index)
 {
-	int r = discard_all_cut_off(index);
+	int r = discard_cut_off(index);
 
 	if (r == 0)
 		r = drop_doomed(index);

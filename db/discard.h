@@ -17,6 +17,13 @@
  * packs. The caller holds the exclusive lease. */
 int discard_snapshot(struct index *index, uint64_t id) MUST_CHECK;
 
+/* Takes out imports that were cut off (no lease): their packs are doomed. */
+int discard_cut_off(struct index *index) MUST_CHECK;
+
+/* The last step of dropping a doomed pack, of which there is no row left: its file, then
+ * its row. -ENOENT where another process has done so. */
+int discard_drop_file(struct index *index, uint64_t pack) MUST_CHECK;
+
 /* Takes out imports that were cut off (no lease), and drops packs nobody needs.
  * Outside of a transaction; it takes the writer lock for each step. Best effort: what
  * fails now, the next writer does. */

@@ -172,6 +172,16 @@ int sql_next(struct index *index, const char *sql, uint64_t *id)
 	return 0;
 }
 
+int sql_vacuum(struct index *index, unsigned int pages)
+{
+	char sql[64];
+	int code;
+
+	snprintf(sql, sizeof(sql), "PRAGMA incremental_vacuum(%u)", pages);
+	code = sqlite3_exec(index->db, sql, NULL, NULL, NULL);
+	return code == SQLITE_OK ? 0 : sql_error(index->db, code, "giving back free pages");
+}
+
 static int on_wal(void *context, sqlite3 *db, const char *name, int pages)
 {
 	struct index *index = context;

@@ -11,6 +11,10 @@ libdb_a_SOURCES = \
 	db/digest.c db/digest.h \
 	db/discard.c db/discard.h \
 	db/export.c db/export.h \
+	db/gc.c db/gc.h \
+	db/gc-packs.c \
+	db/gc-private.h \
+	db/gc-repack.c \
 	db/generation.c db/generation.h \
 	db/image.c db/image.h \
 	db/import.c db/import.h \
@@ -21,6 +25,7 @@ libdb_a_SOURCES = \
 	db/lock.c db/lock.h \
 	db/map.c db/map.h \
 	db/map-cache.c db/map-cache.h \
+	db/marks.c db/marks.h \
 	db/pack-cache.c db/pack-cache.h \
 	db/pack-make.c db/pack-make.h \
 	db/pack.c db/pack.h \

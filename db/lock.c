@@ -4,6 +4,7 @@
  *
  *   0               the process lives (holders/PID only)
  *   1               the writer lock
+ *   2               who collects garbage
  *   LEASES + id     the lease of snapshot id
  *
  * A holder file whose byte 0 nobody locks is left over; the next process that opens
@@ -34,6 +35,7 @@
 
 #define BYTE_ALIVE 0
 #define BYTE_WRITER 1
+#define BYTE_COLLECTOR 2
 #define BYTE_LEASES 4096
 #define HOLDER_TEXT_MAX 512
 #define HOLDER_TRIES 16
@@ -69,12 +71,18 @@ static int byte_lock(int fd, short type, uint64_t byte)
 	return errno == EACCES ? -EAGAIN : -errno;
 }
 
-static bool byte_is_locked(int fd, uint64_t byte)
+/* Would a lock of that type be in another's way? */
+static bool byte_has_other(int fd, short type, uint64_t byte)
 {
 	struct flock lock = {
-		.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+		.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
 
 	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+static bool byte_is_locked(int fd, uint64_t byte)
+{
+	return byte_has_other(fd, F_RDLCK, byte);
 }
 
 /* Marks the byte in our own holder file too, for others to find. */
@@ -448,6 +456,45 @@ int locks_take_exclusive(struct locks *locks, uint64_t id, unsigned int wait_ms)
 	if (!locks->writable)
 		return fail_with(-EROFS, "the store cannot be written by this user or here");
 	return lease_take(locks, id, true, wait_ms);
+}
+
+bool locks_is_leased_by_others(struct locks *locks, uint64_t id)
+{
+	/* a damaged id may lie beyond what can be locked: then nobody can say */
+	return id > INT64_MAX - BYTE_LEASES || byte_has_other(locks->fd, F_WRLCK, BYTE_LEASES + id);
+}
+
+bool locks_is_leased(struct locks *locks, uint64_t id)
+{
+	bool ours;
+
+	pthread_mutex_lock(&locks->mutex);
+	ours = lease_find(locks, id) != NULL;
+	pthread_mutex_unlock(&locks->mutex);
+	return ours || locks_is_leased_by_others(locks, id);
+}
+
+int locks_take_collector(struct locks *locks)
+{
+	char text[HOLDER_TEXT_MAX];
+	int r;
+
+	if (!locks->writable)
+		return fail_with(-EROFS, "the store cannot be written by this user or here");
+	r = byte_lock(locks->fd, F_WRLCK, BYTE_COLLECTOR);
+	if (r == -EAGAIN)
+		return fail_with(-EBUSY, "%s does so already",
+				 holder_find(locks, BYTE_COLLECTOR, text, sizeof(text)));
+	if (r < 0)
+		return fail_with(r, "lock of the store: %s", strerror(-r));
+	holder_mark(locks, F_WRLCK, BYTE_COLLECTOR);
+	return 0;
+}
+
+void locks_drop_collector(struct locks *locks)
+{
+	holder_mark(locks, F_UNLCK, BYTE_COLLECTOR);
+	(void)!byte_lock(locks->fd, F_UNLCK, BYTE_COLLECTOR);
 }
 
 bool locks_drop_lease(struct locks *locks, uint64_t id)

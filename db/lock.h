@@ -46,6 +46,15 @@ int locks_take_lease(struct locks *locks, uint64_t id) MUST_CHECK;
  * others to go, then -EBUSY that names one. */
 int locks_take_exclusive(struct locks *locks, uint64_t id, unsigned int wait_ms) MUST_CHECK;
 
+/* Does anybody hold a lease of either kind on it at this moment? */
+bool locks_is_leased(struct locks *locks, uint64_t id);
+/* Any other process? */
+bool locks_is_leased_by_others(struct locks *locks, uint64_t id);
+
+/* Collecting garbage is done by one process at a time: -EBUSY names it, at once. */
+int locks_take_collector(struct locks *locks) MUST_CHECK;
+void locks_drop_collector(struct locks *locks);
+
 /* Ends a lease of either kind. Returns whether this process holds any other. */
 bool locks_drop_lease(struct locks *locks, uint64_t id);
 

@@ -74,7 +74,10 @@ int schema_create(const char *path, const uint8_t *uuid)
 		return fail_with(-errno, "%s: %s", path, strerror(errno));
 	code = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 	if (code == SQLITE_OK)
-		code = sqlite3_exec(db, "PRAGMA synchronous = FULL; BEGIN", NULL, NULL, NULL);
+		code = sqlite3_exec(db,
+				    "PRAGMA synchronous = FULL; PRAGMA auto_vacuum = INCREMENTAL;"
+				    "BEGIN",
+				    NULL, NULL, NULL);
 	if (code != SQLITE_OK)
 		return sql_error(db, code, "making it");
 	r = fill(db, uuid);

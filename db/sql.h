@@ -50,6 +50,10 @@ int sql_number(struct index *index, const char *sql, int64_t id, int64_t *ret) M
  * may come back to where it was, for ever. */
 int sql_next(struct index *index, const char *sql, uint64_t *id) MUST_CHECK;
 
+/* Gives up to so many free pages of index.db back, inside a write transaction. Where it
+ * was made without auto_vacuum it does nothing. */
+int sql_vacuum(struct index *index, unsigned int pages) MUST_CHECK;
+
 /* Binding cannot fail but for memory; sqlite then keeps NULL and NOT NULL
  * columns refuse it. */
 static inline void sql_bind(sqlite3_stmt *statement, int column, uint64_t value)
