@@ -11,7 +11,12 @@
 #include "db/marks.h"
 #include "db/store.h"
 
-#define GC_ROWS 4096 /* page rows that one statement lists */
+/* A test has less of each, so that there are many. */
+#ifndef GC_ROWS
+#define GC_ROWS 4096		 /* page rows that one statement lists */
+#define GC_STEP_ROWS 1024	 /* that one transaction drops or moves */
+#define GC_ENTRIES (512U * 1024) /* rows of packs to be rewritten in memory: 12 MiB */
+#endif
 
 /* A pack of the index, as it was found. */
 struct gc_pack {

@@ -28,8 +28,6 @@
 #include "db/store-private.h"
 #include "db/transaction.h"
 
-#define ENTRIES (512U * 1024) /* rows listed at a time: 12 MiB */
-#define STEP_ROWS 2048	      /* moved in one transaction */
 #define ROUNDS 3
 #define SPARE_BYTES (1U << 20) /* of the file system, for the log of index.db */
 
@@ -46,7 +44,7 @@ struct list {
 	struct entry from;  /* entries begin behind this one */
 	struct entry until; /* and end before this one, if there are more */
 	bool more;
-	struct entry entries[ENTRIES];
+	struct entry entries[GC_ENTRIES];
 };
 
 struct move {
@@ -68,7 +66,7 @@ struct repack {
 	struct entry last;    /* the block that was copied last, where its rows follow */
 	uint64_t last_offset; /* in the new pack; 0: none */
 	size_t nmoves;
-	struct move moves[STEP_ROWS]; /* all of one old pack, into the writer's */
+	struct move moves[GC_STEP_ROWS]; /* all of one old pack, into the writer's */
 };
 
 static int entry_compare(const void *a, const void *b)
@@ -97,7 +95,7 @@ static int by_maker(const void *a, const void *b)
 static void list_cut(struct list *list)
 {
 	qsort(list->entries, list->n, sizeof(list->entries[0]), entry_compare);
-	list->n = ENTRIES / 2;
+	list->n = GC_ENTRIES / 2;
 	list->until = list->entries[list->n];
 	list->more = true;
 }
@@ -121,7 +119,7 @@ static int list_add(struct repack *repack, const struct gc_row *row)
 	    (list->more && entry_compare(&entry, &list->until) >= 0))
 		return 0;
 	list->entries[list->n++] = entry;
-	if (list->n == ENTRIES)
+	if (list->n == GC_ENTRIES)
 		list_cut(list);
 	return 0;
 }
@@ -417,7 +415,7 @@ static int move_entry(struct repack *repack, const struct entry *entry)
 
 	if (pack_of(repack, entry)->damaged)
 		return 0;
-	if (begins || repack->nmoves == STEP_ROWS)
+	if (begins || repack->nmoves == GC_STEP_ROWS)
 		r = moves_commit(repack);
 	if (r == 0 && begins)
 		r = check_space(repack, pack_of(repack, entry));

@@ -37,7 +37,6 @@
 #include "db/store-private.h"
 #include "db/transaction.h"
 
-#define DROP_IDS 1024	    /* in one step */
 #define NEW_EXTENTS 8192    /* looked at with the writer lock */
 #define TRIES 50	    /* of a step, while others add faster than that */
 #define PAUSE_NS 5000000    /* between steps: others wait for the lock by looking */
@@ -46,7 +45,7 @@
 
 struct batch {
 	size_t n;
-	struct gc_row rows[DROP_IDS];
+	struct gc_row rows[GC_STEP_ROWS];
 };
 
 int gc_rows_list(struct gc *gc, uint64_t *after, uint64_t last, struct gc_row rows[GC_ROWS],
@@ -205,7 +204,7 @@ static int rows_sort_out(struct gc *gc, const struct gc_row *rows, size_t n, str
 			continue;
 		}
 		batch->rows[batch->n++] = rows[i];
-		if (batch->n == DROP_IDS)
+		if (batch->n == GC_STEP_ROWS)
 			r = drop_batch(gc, batch);
 	}
 	return r;

@@ -14,7 +14,9 @@
 #include "db/sql.h"
 #include "db/store-private.h"
 
-#define SCAN_EXTENTS 65536 /* of a snapshot, in one read transaction */
+#ifndef MARKS_EXTENTS /* of a snapshot, in one read transaction */
+#define MARKS_EXTENTS 65536
+#endif
 #define NO_LIMIT UINT64_C(0x7fffffffffffffff)
 
 /* An import that was under way when it was looked at. */
@@ -137,7 +139,7 @@ static int scan_part(struct marks *marks, struct scan *scan, uint64_t most, bool
  * of an import may have grown and is read again, one of a sealed snapshot counts once. */
 static int scan_all(struct marks *marks, struct scan *scan, uint64_t state)
 {
-	uint64_t most = state == SNAPSHOT_DRAFT ? NO_LIMIT : SCAN_EXTENTS;
+	uint64_t most = state == SNAPSHOT_DRAFT ? NO_LIMIT : MARKS_EXTENTS;
 	bool more = true;
 	int r = 0;
 
@@ -284,7 +286,7 @@ static int watched_mark(struct marks *marks, struct watched *watched, uint64_t m
 
 	if (r < 0 && r != -ENOENT)
 		return r;
-	r = scan_part(marks, &scan, MIN(most, (uint64_t)SCAN_EXTENTS), ret_more);
+	r = scan_part(marks, &scan, MIN(most, (uint64_t)MARKS_EXTENTS), ret_more);
 	watched->from = scan.from;
 	*ret_ended = state != SNAPSHOT_IMPORTING && !*ret_more;
 	return r;

@@ -10,11 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fail.h"
 #include "db/pack.h"
 #include "db/store-private.h"
 
 #define SLOTS 64
+#define LOOK_EVERY_NS NS_PER_SEC /* for packs that were removed: a stat a slot */
 
 /* Protected by the mutex of the cache; fd stays as it is while there are users. */
 struct pack_slot {
@@ -25,6 +27,7 @@ struct pack_slot {
 
 struct pack_cache {
 	pthread_mutex_t mutex;
+	uint64_t looked_ns;	       /* protected by mutex */
 	struct pack_slot slots[SLOTS]; /* a pack has one possible slot */
 };
 
@@ -73,6 +76,37 @@ static bool slot_use(struct pack_cache *cache, struct pack_slot *slot, uint32_t 
 	return found;
 }
 
+static bool has_no_name(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) < 0 || st.st_nlink == 0;
+}
+
+/* With the mutex held: closes those that are not in use, all or those without a name. */
+static void close_unused(struct pack_cache *cache, bool all)
+{
+	for (size_t i = 0; i < SLOTS; i++) {
+		struct pack_slot *slot = &cache->slots[i];
+
+		if (slot->number && slot->users == 0 && (all || has_no_name(slot->fd)))
+			slot_empty(slot);
+	}
+}
+
+/* Garbage is collected by other processes, while snapshots stay open here for days. */
+static void look_for_removed(struct pack_cache *cache)
+{
+	uint64_t now = clock_monotonic_ns();
+
+	pthread_mutex_lock(&cache->mutex);
+	if (now - cache->looked_ns >= LOOK_EVERY_NS) {
+		cache->looked_ns = now;
+		close_unused(cache, false);
+	}
+	pthread_mutex_unlock(&cache->mutex);
+}
+
 int pack_cache_get(const struct store *store, uint32_t number, struct pack_handle *ret)
 {
 	struct pack_cache *cache = store->pack_cache;
@@ -80,6 +114,7 @@ int pack_cache_get(const struct store *store, uint32_t number, struct pack_handl
 	int fd;
 	int r;
 
+	look_for_removed(cache);
 	if (slot_use(cache, slot, number, ret))
 		return 0;
 	r = pack_open(store, number, &fd);
@@ -108,23 +143,11 @@ void pack_cache_put(const struct store *store, struct pack_handle *handle)
 	pthread_mutex_unlock(&store->pack_cache->mutex);
 }
 
-static bool has_no_name(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) < 0 || st.st_nlink == 0;
-}
-
 void pack_cache_trim(const struct store *store, bool all)
 {
 	struct pack_cache *cache = store->pack_cache;
 
 	pthread_mutex_lock(&cache->mutex);
-	for (size_t i = 0; i < SLOTS; i++) {
-		struct pack_slot *slot = &cache->slots[i];
-
-		if (slot->number && slot->users == 0 && (all || has_no_name(slot->fd)))
-			slot_empty(slot);
-	}
+	close_unused(cache, all);
 	pthread_mutex_unlock(&cache->mutex);
 }

@@ -2,8 +2,8 @@
 /*
  * Open packs, shared by the threads of a process.
  *
- * Bounded. A pack that was removed is let go of at the next trim, so that its space
- * comes back although the process lives on.
+ * Bounded. A pack that was removed is let go of at the next trim, and at the first get
+ * of a second: so its space comes back although the process lives on.
  */
 #ifndef PAGODA_DB_PACK_CACHE_H
 #define PAGODA_DB_PACK_CACHE_H

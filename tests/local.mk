@@ -39,6 +39,12 @@ tests_check_store_SOURCES = tests/check-store.c tests/store-fixture.h tests/unit
 # the store with a hash of 8 bits: only the bytes tell pages apart
 tests_check_collision_SOURCES = tests/check-collision.c $(libdb_a_SOURCES)
 tests_check_collision_CPPFLAGS = $(AM_CPPFLAGS) -DPAGE_HASH_MASK=0xff
+# the store with small steps and windows in its collection of garbage
+UNIT_TESTS += tests/check-gc
+tests_check_gc_SOURCES = tests/check-gc.c tests/store-fixture.h tests/unit.h $(libdb_a_SOURCES)
+tests_check_gc_CPPFLAGS = $(AM_CPPFLAGS) -DMARKS_IDS=256 -DMARKS_EXTENTS=4 -DGC_ROWS=64 \
+	-DGC_STEP_ROWS=50 -DGC_ENTRIES=40
+tests_check_gc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=transaction_begin
 # fusefs
 UNIT_TESTS += tests/check-view
 tests_check_view_SOURCES = tests/check-view.c tests/unit.h
