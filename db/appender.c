@@ -63,6 +63,7 @@ struct appender {
 	struct pages *pages; /* owned */
 	uint64_t snapshot;
 	struct pack_writer *writer; /* owned; NULL before the first new page */
+	struct pack_writer *full;   /* owned; locked until its rows are committed, or NULL */
 	struct recent *recent;	    /* owned */
 	struct appender_totals totals;
 	struct extent last; /* the run that may go on; count 0: none yet */
@@ -99,20 +100,22 @@ void appender_free(struct appender *a)
 	if (a->writer)
 		pack_writer_truncate(a->writer);
 	pack_writer_close(a->writer);
+	pack_writer_close(a->full);
 	pages_close(a->pages);
 	recent_free(a->recent);
 	free(a);
 }
 
-/* A full pack is left for a new one; what it holds is durable by then. */
+/* A full pack is left for a new one; what it holds is durable by then. Rows of it come
+ * with the step: until then its lock keeps it from being collected. */
 static int pack_ready(struct appender *a)
 {
 	int r = 0;
 
 	if (a->writer && pack_writer_size(a->writer) >= PACK_BYTES_FULL) {
 		r = pack_writer_sync(a->writer);
-		pack_writer_close(a->writer);
-		a->writer = NULL;
+		pack_writer_close(a->full);
+		a->full = TAKE_PTR(a->writer);
 	}
 	if (r == 0 && !a->writer)
 		r = pack_make(a->index, a->snapshot, &a->writer);
@@ -418,6 +421,10 @@ static int step_commit(struct appender *a)
 		if (r == 0 && missing > 0)
 			r = restore_missing(a);
 	} while (r == 0 && missing > 0);
+	if (r == 0) {
+		pack_writer_close(a->full);
+		a->full = NULL;
+	}
 	a->npages = 0;
 	a->nkept = 0;
 	return r;

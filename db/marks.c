@@ -19,16 +19,20 @@
 #endif
 #define NO_LIMIT UINT64_C(0x7fffffffffffffff)
 
-/* An import that was under way when it was looked at. */
+/* An import under way, or a draft, when it was looked at. */
 struct watched {
 	uint64_t id;
-	uint64_t from; /* first of the extent that may have grown */
+	bool is_draft;
+	uint64_t from;	  /* of an import: first of the extent that may have grown */
+	uint64_t extents; /* of a draft: how many were read the last time */
 };
 
 struct marks {
 	struct index *index;	 /* borrowed */
 	uint64_t first;		 /* id of bit 0; 0: no window is loaded */
 	uint64_t seen;		 /* the greatest snapshot id looked at */
+	bool complete;		 /* once: as of version */
+	int64_t version;	 /* of the index */
 	struct watched *watched; /* owned */
 	size_t nwatched;
 	size_t room;
@@ -186,7 +190,7 @@ static int layer_next(struct marks *marks, struct layer *ret)
 	return r;
 }
 
-static int watch(struct marks *marks, const struct scan *scan)
+static int watch(struct marks *marks, const struct scan *scan, bool is_draft)
 {
 	if (marks->nwatched == marks->room) {
 		size_t room = marks->room ? 2 * marks->room : 16;
@@ -197,8 +201,10 @@ static int watch(struct marks *marks, const struct scan *scan)
 		marks->watched = more;
 		marks->room = room;
 	}
-	marks->watched[marks->nwatched++] =
-		(struct watched){.id = scan->snapshot, .from = scan->from};
+	marks->watched[marks->nwatched++] = (struct watched){.id = scan->snapshot,
+							     .is_draft = is_draft,
+							     .from = scan->from,
+							     .extents = scan->extents};
 	return 0;
 }
 
@@ -250,8 +256,8 @@ static int layer_mark(struct marks *marks, struct layer *layer, uint64_t *extent
 		return r;
 	r = scan_all(marks, &scan, layer->state);
 	*extents += scan.extents;
-	if (r == 0 && layer->state == SNAPSHOT_IMPORTING)
-		r = watch(marks, &scan);
+	if (r == 0 && layer->state != SNAPSHOT_SEALED)
+		r = watch(marks, &scan, layer->state == SNAPSHOT_DRAFT);
 	if (r == 0 && layer->state == SNAPSHOT_SEALED)
 		r = check_counts(marks, layer, &scan);
 	return r;
@@ -274,8 +280,8 @@ static int mark_new(struct marks *marks, uint64_t most, bool *ret_all)
 	return r == -ENOENT ? 0 : r;
 }
 
-/* What an import added since. It is watched no more once it was sealed, or taken out,
- * before the last of its extents was read. */
+/* What it names since. It is watched no more once it was sealed, or taken out, before
+ * the last of its extents was read. A draft's are read all again. */
 static int watched_mark(struct marks *marks, struct watched *watched, uint64_t most, bool *ret_more,
 			bool *ret_ended)
 {
@@ -286,28 +292,55 @@ static int watched_mark(struct marks *marks, struct watched *watched, uint64_t m
 
 	if (r < 0 && r != -ENOENT)
 		return r;
-	r = scan_part(marks, &scan, MIN(most, (uint64_t)MARKS_EXTENTS), ret_more);
+	if (watched->is_draft && watched->extents > most) {
+		*ret_more = true;
+		return 0;
+	}
+	if (watched->is_draft)
+		scan.from = 0;
+	r = scan_part(marks, &scan,
+		      watched->is_draft ? NO_LIMIT : MIN(most, (uint64_t)MARKS_EXTENTS), ret_more);
 	watched->from = scan.from;
-	*ret_ended = state != SNAPSHOT_IMPORTING && !*ret_more;
+	watched->extents = scan.extents;
+	*ret_ended = state != SNAPSHOT_IMPORTING && state != SNAPSHOT_DRAFT && !*ret_more;
 	return r;
 }
 
-int marks_catch_up(struct marks *marks, uint64_t most, bool *ret_all)
+static int watched_mark_all(struct marks *marks, uint64_t most, bool *ret_more)
 {
-	bool more = false;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && !more && i < marks->nwatched;) {
+	*ret_more = false;
+	for (size_t i = 0; r == 0 && !*ret_more && i < marks->nwatched;) {
 		bool ended = false;
 
-		r = watched_mark(marks, &marks->watched[i], most, &more, &ended);
+		r = watched_mark(marks, &marks->watched[i], most, ret_more, &ended);
 		if (ended)
 			marks->watched[i] = marks->watched[--marks->nwatched];
 		else
 			i++;
 	}
-	*ret_all = false;
-	return r < 0 || more ? r : mark_new(marks, most, ret_all);
+	return r;
+}
+
+int marks_catch_up(struct marks *marks, uint64_t most, bool *ret_all)
+{
+	int64_t version;
+	bool more = false;
+	/* it changes with every commit of another connection */
+	int r = sql_number(marks->index, "PRAGMA data_version", 0, &version);
+
+	*ret_all = r == 0 && marks->complete && version == marks->version;
+	if (r < 0 || *ret_all)
+		return r;
+	r = watched_mark_all(marks, most, &more);
+	if (r == 0 && !more)
+		r = mark_new(marks, most, ret_all);
+	if (r == 0 && *ret_all) {
+		marks->complete = true;
+		marks->version = version;
+	}
+	return r;
 }
 
 int marks_load(struct marks *marks, uint64_t first)
@@ -316,6 +349,7 @@ int marks_load(struct marks *marks, uint64_t first)
 
 	marks->first = first;
 	marks->seen = 0;
+	marks->complete = false;
 	marks->nwatched = 0;
 	memset(marks->bits, 0, sizeof(marks->bits));
 	return marks_catch_up(marks, UINT64_MAX, &all);

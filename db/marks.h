@@ -3,8 +3,8 @@
  * Marks: which page ids the extents of all snapshots name.
  *
  * Private to db/, for collecting garbage. A window of MARKS_IDS ids is marked at a
- * time, so memory does not grow with the store: 8 MiB, and 16 bytes an import that is
- * under way.
+ * time, so memory does not grow with the store: 8 MiB, and 32 bytes an import that is
+ * under way or a draft.
  *
  * While marks are made others go on writing. What makes the marks of a window good
  * for a transaction that drops rows of it is this:
@@ -13,9 +13,9 @@
  *   2. Those of a snapshot that is being imported are only added, in the order of
  *      their first page, and the last one may grow. marks_catch_up reads what came
  *      since, inside the transaction too.
- *   3. A draft names rows that it writes itself, which are behind the last id at the
- *      time, or that it named before. To have the bytes of another row it writes an
- *      alias row. Its extents are read in one read transaction.
+ *   3. Those of a draft may change in any way. They are read all again, of each draft in
+ *      one read transaction: with the lock only where they are few, else outside, until
+ *      nobody has committed anything in between.
  *   4. A row and the extent that names it are committed together.
  *
  * One thread.

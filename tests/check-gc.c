@@ -309,10 +309,12 @@ END_TEST
 START_TEST(marks_follow_an_import)
 {
 	AUTO(marks_free_at) struct marks *marks = NULL;
+	AUTO(index_close_at) struct index *index = NULL;
 	bool all = false;
 
 	fixture_setup();
-	CK_OK(marks_new(fixture_index, &marks));
+	CK_OK(index_open(fixture_store, &index));
+	CK_OK(marks_new(index, &marks));
 	shared_id = 10;
 	name_by_import(fixture_index);
 	CK_OK(marks_load(marks, 1));
@@ -341,6 +343,43 @@ START_TEST(marks_follow_an_import)
 	CK_OK(marks_load(marks, 58));
 	ck_assert(marks_has(marks, 58) && marks_has(marks, 80) && !marks_has(marks, 14));
 	marks_free(TAKE_PTR(marks));
+	index_close(TAKE_PTR(index));
+	fixture_teardown();
+}
+END_TEST
+
+/* A draft may come to name anything, anywhere. */
+START_TEST(marks_follow_a_draft)
+{
+	AUTO(marks_free_at) struct marks *marks = NULL;
+	AUTO(index_close_at) struct index *index = NULL;
+	bool all = false;
+
+	fixture_setup();
+	CK_OK(index_open(fixture_store, &index));
+	CK_OK(marks_new(index, &marks));
+	run_sql(fixture_index,
+		"INSERT INTO snapshot (name, size, page_size, state, created_ns) "
+		"VALUES ('draft', 1048576, 4096, 1, 0);"
+		"INSERT INTO extent VALUES (1, 0, 2, 10), (1, 50, 2, 20), (1, 60, 2, 30), "
+		"(1, 70, 1, 40), (1, 80, 1, 50)");
+	CK_OK(marks_load(marks, 1));
+	ck_assert(marks_has(marks, 10) && marks_has(marks, 50) && !marks_has(marks, 51));
+	run_sql(fixture_index, "UPDATE extent SET page = 100 WHERE first = 0");
+	/* too many for a look that is to be short */
+	CK_OK(marks_catch_up(marks, 3, &all));
+	ck_assert(!all);
+	CK_OK(marks_catch_up(marks, 5, &all));
+	ck_assert(all && marks_has(marks, 100) && marks_has(marks, 101) && marks_has(marks, 10));
+	/* nothing came: that is said at once */
+	CK_OK(marks_catch_up(marks, 0, &all));
+	ck_assert(all);
+	run_sql(fixture_index, "UPDATE extent SET count = 3 WHERE first = 60;"
+			       "UPDATE snapshot SET state = 2, layer_data = 9");
+	CK_OK(marks_catch_up(marks, 100, &all));
+	ck_assert(all && marks_has(marks, 32));
+	marks_free(TAKE_PTR(marks));
+	index_close(TAKE_PTR(index));
 	fixture_teardown();
 }
 END_TEST
@@ -743,7 +782,7 @@ START_TEST(the_index_shrinks)
 END_TEST
 
 UNIT_MAIN("gc", what_is_named_stays_and_the_rest_goes, no_snapshot_misses_a_page_over_many_rounds,
-	  what_an_import_names_in_between_stays, marks_follow_an_import,
+	  what_an_import_names_in_between_stays, marks_follow_an_import, marks_follow_a_draft,
 	  a_pack_that_is_named_in_between_stays_for_another_round, who_has_it_open_reads_on,
 	  a_damaged_page_is_not_moved, a_pack_worth_keeping_is_kept, what_was_cut_off_is_garbage,
 	  packs_that_are_written_stay, files_the_index_does_not_know_go,
