@@ -58,6 +58,9 @@ struct cli {
 			bool dry_run;
 		} gc;
 		struct {
+			const char *name;
+		} copy;
+		struct {
 			const char *options;
 			bool foreground;
 		} mount;
@@ -91,6 +94,7 @@ int cli_usage(struct cli *cli, const char *format, ...) PRINTF_LIKE(2, 3);
 int cmd_init(struct cli *cli);
 int cmd_check(struct cli *cli);
 int cmd_gc(struct cli *cli);
+int cmd_copy(struct cli *cli);
 /* images: */
 int cmd_import(struct cli *cli);
 int cmd_export(struct cli *cli);
@@ -108,6 +112,7 @@ int cmd_serve(struct cli *cli);
 
 /* The rows of the commands that have options. */
 extern const struct option_row cmd_check_options[];
+extern const struct option_row cmd_copy_options[];
 extern const struct option_row cmd_gc_options[];
 extern const struct option_row cmd_import_options[];
 extern const struct option_row cmd_export_options[];

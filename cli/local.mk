@@ -5,6 +5,7 @@ pagoda_LDADD = $(DB_LIBS)
 pagoda_SOURCES = \
 	cli/cli.h \
 	cli/cmd-diff.c \
+	cli/cmd-copy.c \
 	cli/cmd-gc.c \
 	cli/cmd-image.c \
 	cli/cmd-snapshot.c \

@@ -54,6 +54,8 @@ static const struct command commands[] = {
 	{"rename", "FROM TO", "give a snapshot another name", NULL, 2, 2, false, cmd_rename},
 	{"note", "NAME TEXT", "write a note to a snapshot", NULL, 2, 2, false, cmd_note},
 	{"rm", "NAME", "remove a snapshot", cmd_rm_options, 1, 1, false, cmd_rm},
+	{"copy", "NAME OTHER_STORE", "copy a snapshot into another store", cmd_copy_options, 2, 2,
+	 false, cmd_copy},
 	{"gc", "", "give back what no snapshot needs", cmd_gc_options, 0, 0, false, cmd_gc},
 	{"check", "", "prove the store", cmd_check_options, 0, 0, false, cmd_check},
 	{"mount", "DIR", "show the snapshots as files", cmd_mount_options, 1, 1, false, cmd_mount},

@@ -8,6 +8,7 @@ libdb_a_SOURCES = \
 	db/catalog-private.h \
 	db/check.c db/check.h \
 	db/compare.c db/compare.h \
+	db/copy.c db/copy.h \
 	db/digest.c db/digest.h \
 	db/discard.c db/discard.h \
 	db/export.c db/export.h \

@@ -184,6 +184,7 @@ CORE_SCRIPT_TESTS += \
 	tests/test-cli-layers.sh
 SCRIPT_TESTS += \
 	tests/test-cli-busy.sh \
+	tests/test-cli-copy.sh \
 	tests/test-cli-damage.sh \
 	tests/test-cli-guests.sh \
 	tests/test-cli-hardship.sh \
