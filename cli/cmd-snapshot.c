@@ -16,6 +16,7 @@
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "db/catalog.h"
+#include "db/gc.h"
 #include "db/info.h"
 #include "db/resolve.h"
 
@@ -259,22 +260,45 @@ const struct option_row cmd_rm_options[] = {
 	{.name = ""},
 };
 
+/* What a removal would free, beyond what is garbage already. */
+static int rm_dry_run(struct cli *cli, struct index *index)
+{
+	const char *name = cli->operands[0];
+	char size[UNITS_TEXT_MAX];
+	struct snapshot_row row;
+	uint64_t bytes;
+	int r = catalog_find(index, name, &row);
+
+	if (r == 0)
+		r = catalog_remove(index, name, true);
+	if (r == 0)
+		r = gc_would_free(index, row.id, &bytes);
+	if (r < 0)
+		return r;
+	if (cli->json)
+		return output_json("removed", json_pack("{s:s, s:b, s:I}", "name", name, "dry_run",
+							1, "bytes", (json_int_t)bytes));
+	printf("would remove %s: with 'pagoda gc' behind it that gives back %s\n", name,
+	       output_size(size, bytes, cli->bytes));
+	return 0;
+}
+
 int cmd_rm(struct cli *cli)
 {
 	AUTO(store_close_at) struct store *store = NULL;
 	AUTO(index_close_at) struct index *index = NULL;
 	const char *name = cli->operands[0];
-	bool dry_run = cli->rm.dry_run;
 	int r = cli_open(cli, &store, &index);
 
+	if (r == 0 && cli->rm.dry_run)
+		return rm_dry_run(cli, index);
 	if (r == 0)
-		r = catalog_remove(index, name, dry_run);
+		r = catalog_remove(index, name, false);
 	if (r < 0)
 		return r;
 	if (cli->json)
-		return output_json("removed",
-				   json_pack("{s:s, s:b}", "name", name, "dry_run", (int)dry_run));
-	if (!cli->quiet || dry_run)
-		printf("%s %s\n", dry_run ? "would remove" : "removed", name);
+		return output_json("removed", json_pack("{s:s, s:b}", "name", name, "dry_run", 0));
+	if (!cli->quiet)
+		printf("removed %s\n", name);
 	return 0;
 }

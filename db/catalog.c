@@ -12,6 +12,7 @@
 #include "db/catalog-private.h"
 #include "db/discard.h"
 #include "db/lock.h"
+#include "db/reserve.h"
 #include "db/sql.h"
 #include "db/store-private.h"
 #include "db/transaction.h"
@@ -424,8 +425,13 @@ int catalog_remove(struct index *index, const char *name, bool dry_run)
 		return r;
 	if (!dry_run)
 		r = remove_leased(index, &row);
+	/* a full disk is no reason to be left with a full disk */
+	if (r == -ENOSPC && reserve_release(index_store(index)->path))
+		r = remove_leased(index, &row);
 	locks_drop_lease(locks, row.id);
-	if (r == 0 && !dry_run)
+	if (r == 0 && !dry_run) {
 		discard_leftovers(index);
+		reserve_make(index_store(index)->path);
+	}
 	return r;
 }

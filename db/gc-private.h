@@ -45,6 +45,8 @@ struct gc {
 	struct index *index; /* borrowed */
 	struct progress *progress;
 	bool dry_run;
+	bool tight; /* the disk is full: short transactions, and none leaves anything in the log */
+	uint64_t without;      /* a snapshot that counts as gone */
 	uint64_t maker;	       /* only packs of it; 0: of all */
 	struct marks *marks;   /* owned */
 	uint64_t last;	       /* rows behind this id are not looked at */

@@ -32,6 +32,7 @@
 #include "db/discard.h"
 #include "db/gc-private.h"
 #include "db/lock.h"
+#include "db/reserve.h"
 #include "db/rows.h"
 #include "db/sql.h"
 #include "db/store-private.h"
@@ -40,6 +41,7 @@
 #define NEW_EXTENTS 8192    /* looked at with the writer lock */
 #define TRIES 50	    /* of a step, while others add faster than that */
 #define PAUSE_NS 5000000    /* between steps: others wait for the lock by looking */
+#define TIGHT_ROWS 64	    /* dropped in one step on a full disk */
 #define SHRINK_PAGES 256    /* of index.db, in one step */
 #define SHRINK_STEPS 100000 /* 100 GiB: a loop that ends */
 
@@ -141,7 +143,8 @@ static int drop_try(struct gc *gc, const struct batch *batch, uint64_t most, boo
 	while (r == 0 && !all)
 		r = marks_catch_up(gc->marks, UINT64_MAX, &all);
 	if (r == 0)
-		r = transaction_begin(gc->index, TRANSACTION_STEP, &open);
+		r = transaction_begin(gc->index, gc->tight ? TRANSACTION_CATALOG : TRANSACTION_STEP,
+				      &open);
 	if (r == 0)
 		r = marks_catch_up(gc->marks, most, &all);
 	if (r < 0 || !all)
@@ -207,7 +210,7 @@ static int rows_sort_out(struct gc *gc, const struct gc_row *rows, size_t n, str
 			continue;
 		}
 		batch->rows[batch->n++] = rows[i];
-		if (batch->n == GC_STEP_ROWS)
+		if (batch->n == (gc->tight ? TIGHT_ROWS : GC_STEP_ROWS))
 			r = drop_batch(gc, batch);
 	}
 	return r;
@@ -304,7 +307,7 @@ int gc_last_find(struct gc *gc)
 
 static int collect(struct gc *gc)
 {
-	int r = marks_new(gc->index, &gc->marks);
+	int r = marks_new(gc->index, gc->without, &gc->marks);
 
 	if (r == 0)
 		r = gc_last_find(gc);
@@ -323,36 +326,70 @@ static int collect(struct gc *gc)
 	return r;
 }
 
+/* One run; what it did is added to *ret. */
 static int run(struct gc *gc, struct gc_report *ret)
 {
 	int r = collect(gc);
 
 	if (r == 0 && gc->damage)
 		r = fail_with(gc->damage, "%s", gc->damage_text);
-	*ret = gc->report;
+	ret->pages += gc->report.pages;
+	ret->packs += gc->report.packs;
+	ret->rewritten += gc->report.rewritten;
+	ret->made += gc->report.made;
+	ret->bytes += gc->report.bytes;
+	ret->damaged += gc->report.damaged;
 	marks_free(gc->marks);
 	free(gc->packs);
 	return r;
 }
 
+static int sweep_and_run(struct index *index, const struct gc_request *request, bool tight,
+			 struct gc_report *ret)
+{
+	struct gc gc = {.index = index, .progress = request->progress, .tight = tight};
+	int r = discard_cut_off(index);
+
+	return r < 0 ? r : run(&gc, ret);
+}
+
 int gc_run(struct index *index, const struct gc_request *request, struct gc_report *ret)
 {
-	struct gc gc = {.index = index, .dry_run = request->dry_run, .progress = request->progress};
-	struct locks *locks = index_store(index)->locks;
+	struct store *store = index_store(index);
+	struct gc dry = {.index = index,
+			 .progress = request->progress,
+			 .dry_run = true,
+			 .without = request->without};
 	int r;
 
 	*ret = (struct gc_report){0};
 	if (request->dry_run)
-		return run(&gc, ret);
-	r = locks_take_collector(locks);
+		return run(&dry, ret);
+	r = locks_take_collector(store->locks);
 	if (r < 0)
 		return r;
-	r = discard_cut_off(index);
-	if (r == 0)
-		r = run(&gc, ret);
+	r = sweep_and_run(index, request, false, ret);
+	if (r == -ENOSPC && reserve_release(store->path))
+		r = sweep_and_run(index, request, true, ret);
 	if (r == 0)
 		shrink(index);
-	locks_drop_collector(locks);
+	reserve_make(store->path);
+	locks_drop_collector(store->locks);
+	return r;
+}
+
+int gc_would_free(struct index *index, uint64_t snapshot, uint64_t *ret_bytes)
+{
+	struct gc_request request = {.dry_run = true};
+	struct gc_report with;
+	struct gc_report without;
+	int r = gc_run(index, &request, &with);
+
+	request.without = snapshot;
+	if (r == 0)
+		r = gc_run(index, &request, &without);
+	if (r == 0)
+		*ret_bytes = without.bytes > with.bytes ? without.bytes - with.bytes : 0;
 	return r;
 }
 

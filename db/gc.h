@@ -32,6 +32,7 @@ struct gc_report {
 
 struct gc_request {
 	bool dry_run;		   /* only says what it would do: reads, and locks nothing */
+	uint64_t without;	   /* in a dry run: as if this snapshot were gone; 0: none */
 	struct progress *progress; /* borrowed, may be NULL */
 };
 
@@ -42,10 +43,14 @@ struct gc_request {
  * error, to what was done until then. */
 int gc_run(struct index *index, const struct gc_request *request, struct gc_report *ret) MUST_CHECK;
 
-/* The same for the packs of one maker (a draft that rewrites itself) alone, at any time,
- * beside gc_run too. The calling process may have leases on it; where another has one
- * nothing is done. Outside of any transaction, on the calling thread's index; takes a
- * full read of the extents and of the page rows.
+/* How many bytes of packs a removal of that snapshot, and a collection, would give back
+ * more than a collection alone. */
+int gc_would_free(struct index *index, uint64_t snapshot, uint64_t *ret_bytes) MUST_CHECK;
+
+/* Collects as gc_run does in the packs of one maker (a draft that rewrites itself) alone, at any
+ * time, beside gc_run too. The calling process may have leases on it; where another has one nothing
+ * is done. Outside of any transaction, on the calling thread's index; takes a full read of the
+ * extents and of the page rows.
  *
  * What the caller sees to: (1) that none of its own threads reads by an older map of
  * the snapshot, or that such a reader resolves again where a page row is missing;

@@ -35,6 +35,7 @@ libdb_a_SOURCES = \
 	db/pages-private.h \
 	db/parent.c db/parent.h \
 	db/recent.c db/recent.h \
+	db/reserve.c db/reserve.h \
 	db/resolve.c db/resolve.h \
 	db/rows.c db/rows.h \
 	db/schema.c db/schema.h \

@@ -30,6 +30,7 @@ struct watched {
 struct marks {
 	struct index *index;	 /* borrowed */
 	uint64_t first;		 /* id of bit 0; 0: no window is loaded */
+	uint64_t without;	 /* a snapshot that counts as gone */
 	uint64_t seen;		 /* the greatest snapshot id looked at */
 	bool complete;		 /* once: as of version */
 	int64_t version;	 /* of the index */
@@ -55,13 +56,14 @@ struct scan {
 	uint64_t extents;
 };
 
-int marks_new(struct index *index, struct marks **ret)
+int marks_new(struct index *index, uint64_t without, struct marks **ret)
 {
 	struct marks *marks = calloc(1, sizeof(*marks));
 
 	if (!marks)
 		return fail_with(-ENOMEM, "out of memory");
 	marks->index = index;
+	marks->without = without;
 	*ret = marks;
 	return 0;
 }
@@ -247,10 +249,10 @@ static int importing_look(struct marks *marks, struct layer *layer, bool *ret_cu
 static int layer_mark(struct marks *marks, struct layer *layer, uint64_t *extents)
 {
 	struct scan scan = {.snapshot = layer->id};
-	bool cut_off = false;
+	bool cut_off = layer->id == marks->without;
 	int r = 0;
 
-	if (layer->state == SNAPSHOT_IMPORTING)
+	if (!cut_off && layer->state == SNAPSHOT_IMPORTING)
 		r = importing_look(marks, layer, &cut_off);
 	if (r < 0 || cut_off)
 		return r;

@@ -37,8 +37,8 @@
 
 struct marks;
 
-/* index is borrowed. */
-int marks_new(struct index *index, struct marks **ret) MUST_CHECK;
+/* index is borrowed. The snapshot `without` counts as gone; 0: none. */
+int marks_new(struct index *index, uint64_t without, struct marks **ret) MUST_CHECK;
 void marks_free(struct marks *marks);
 DEFINE_AUTO(struct marks *, marks_free)
 

@@ -33,6 +33,7 @@
 #include "db/lock.h"
 #include "db/map-cache.h"
 #include "db/pack-cache.h"
+#include "db/reserve.h"
 #include "db/rows.h"
 #include "db/schema.h"
 #include "db/sql.h"
@@ -40,7 +41,7 @@
 
 static const char *const store_names[] = {
 	"generation",	    "generation.tmp",	"holders", "index.db.new", "index.db.new-journal",
-	"index.db.new-wal", "index.db.new-shm", "lock",	   "packs",
+	"index.db.new-wal", "index.db.new-shm", "lock",	   "packs",	   "reserve",
 };
 
 static bool is_store_name(const char *name)
@@ -163,6 +164,7 @@ int store_init(const char *path)
 		r = make_parts(path, uuid, new_index);
 	if (r < 0)
 		return r;
+	reserve_make(path);
 	snprintf(index_path, sizeof(index_path), "%s/index.db", path);
 	if (rename(new_index, index_path) < 0)
 		return fail_with(-errno, "%s: %s", index_path, strerror(errno));

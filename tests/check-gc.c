@@ -314,7 +314,7 @@ START_TEST(marks_follow_an_import)
 
 	fixture_setup();
 	CK_OK(index_open(fixture_store, &index));
-	CK_OK(marks_new(index, &marks));
+	CK_OK(marks_new(index, 0, &marks));
 	shared_id = 10;
 	name_by_import(fixture_index);
 	CK_OK(marks_load(marks, 1));
@@ -357,7 +357,7 @@ START_TEST(marks_follow_a_draft)
 
 	fixture_setup();
 	CK_OK(index_open(fixture_store, &index));
-	CK_OK(marks_new(index, &marks));
+	CK_OK(marks_new(index, 0, &marks));
 	run_sql(fixture_index,
 		"INSERT INTO snapshot (name, size, page_size, state, created_ns) "
 		"VALUES ('draft', 1048576, 4096, 1, 0);"

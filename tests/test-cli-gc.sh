@@ -42,6 +42,16 @@ pagoda -q rm small && pagoda -q gc || fail "rm and gc"
 pagoda -q gc >out && [ ! -s out ] || fail "--quiet says something"
 expect 2 pagoda gc store 2>/dev/null
 
+# rm --dry-run says what rm and gc would give back
+noise 300 >solo.mem
+pagoda -q import solo solo.mem || fail import
+pagoda --json rm -n solo >out.json || fail "rm --dry-run"
+said=$(json-get out.json removed bytes)
+before=$(kib)
+pagoda -q rm solo && pagoda -q gc || fail "rm and gc"
+[ "$said" -ge $((300 * 4096)) ] || fail "it said $said: $(cat out.json)"
+[ $(((before - $(kib)) * 1024)) -ge $((said - 16384)) ] || fail "it said $said, $before KiB became $(kib)"
+
 # Beside imports that share, and snapshots that go; two at a time: one is refused.
 noise 1500 >base.mem
 pagoda -q import keep base.mem || fail import

@@ -55,3 +55,31 @@ pagoda -q -s limited check --read-data || fail "check after a file size limit"
 ) || exit 1
 [ "$(find . -maxdepth 1 -name '*copy*' | wc -l)" -eq 0 ] || fail "a part of a file is left over"
 pagoda -q -s limited import large large || fail "an import without the limit"
+
+# a full disk is no dead end: what gives space back finds room to do so
+pagoda -q -s disk/store rm tiny || fail "rm of tiny"
+for i in 1 2 3 4; do
+	head -c 524288 /dev/urandom >"part-$i"
+	pagoda -q -s disk/store import "part-$i" "part-$i" || break
+done
+pagoda -s disk/store info part-2 >/dev/null || fail "the disk is too small for this test"
+{ head -c 40960 part-1 && head -c 40960 small; } >mixed
+pagoda -q -s disk/store import mixed mixed || fail "import of what shares most"
+pagoda -q -s disk/store rm part-1 || fail "rm of part-1"
+head -c 6291456 /dev/zero >disk/fill 2>/dev/null # until there is no room
+[ "$(df -k --output=avail disk | tail -n 1)" -eq 0 ] || fail "the disk is not full"
+before=$(du -sk disk/store/packs | cut -f 1)
+pagoda -q -s disk/store rm part-2 || fail "rm on a full disk"
+pagoda -s disk/store gc >out 2>err
+got=$?
+[ $got -eq 0 ] || [ $got -eq 8 ] || fail "gc on a full disk: exit $got: $(cat err)"
+after=$(du -sk disk/store/packs | cut -f 1)
+[ $((before - after)) -ge 500 ] || fail "$before KiB of packs were there, now $after"
+pagoda -q -s disk/store check --read-data || fail "check after gc on a full disk"
+pagoda -s disk/store export mixed - | cmp - mixed || fail "mixed is damaged"
+# packs that want rewriting wait for room, and say so
+rm disk/fill
+pagoda -q -s disk/store gc || fail "gc with room"
+pagoda -s disk/store export mixed - | cmp - mixed || fail "mixed is damaged"
+pagoda -q -s disk/store check --read-data || fail "check"
+[ "$(find disk/store/reserve -size +1000k | wc -l)" -eq 1 ] || fail "the reserve was not made again"
