@@ -61,6 +61,7 @@ SCRIPT_TESTS += \
 	tests/test-view-damage.sh \
 	tests/test-view-fstab.sh \
 	tests/test-view-layers.sh \
+	tests/test-view-gc.sh \
 	tests/test-view-many.sh \
 	tests/test-view-mount.sh \
 	tests/test-view-owner.sh \
