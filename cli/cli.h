@@ -50,6 +50,7 @@ struct cli {
 		} export;
 		struct {
 			unsigned int read_percent;
+			bool drop_damaged;
 		} check;
 		struct {
 			bool dry_run;

@@ -31,6 +31,7 @@
 
 #include "base/fail.h"
 #include "db/attachment.h"
+#include "db/damage-private.h"
 #include "db/generation.h"
 #include "db/lock.h"
 #include "db/pack.h"
@@ -79,6 +80,22 @@ static int found_error(struct check *check, const char *snapshot, int r)
 	return 0;
 }
 
+/* ... of the index as a whole. */
+static int found_index_error(struct check *check, int r)
+{
+	if (r == -EBADMSG)
+		damage_add_index(check->request->damage);
+	return found_error(check, "", r);
+}
+
+/* ... of a snapshot. */
+static int found_snapshot_error(struct check *check, uint64_t id, const char *name, int r)
+{
+	int noted = r == -EBADMSG ? damage_add_snapshot(check->request->damage, id) : 0;
+
+	return noted < 0 ? noted : found_error(check, name, r);
+}
+
 static int check_sqlite(struct check *check)
 {
 	AUTO_RESET sqlite3_stmt *query = NULL;
@@ -87,10 +104,12 @@ static int check_sqlite(struct check *check)
 	while (r >= 0 && (r = sql_step(check->index, query)) > 0) {
 		const char *text = (const char *)sqlite3_column_text(query, 0);
 
-		if (text && strcmp(text, "ok") != 0)
-			found(check, "", "index.db: %s", text);
+		if (!text || strcmp(text, "ok") == 0)
+			continue;
+		damage_add_index(check->request->damage);
+		found(check, "", "index.db: %s", text);
 	}
-	return found_error(check, "", r);
+	return found_index_error(check, r);
 }
 
 static int check_generation(struct check *check)
@@ -268,6 +287,9 @@ static int check_row(struct check *check, uint64_t id, const struct page_row *ro
 		r = still_counts(check, id, row, &counts);
 	if (r < 0 || !counts)
 		return r;
+	r = damage_add_page(check->request->damage, id);
+	if (r < 0)
+		return r;
 	if (!pack || pack->size > 0)
 		return found_page(check, id, text);
 	if (!pack->is_told) /* once for all the pages of it */
@@ -327,7 +349,7 @@ static int check_rows(struct check *check)
 		if (r == 0 && batch->n > 0)
 			after = batch->ids[batch->n - 1];
 	} while (r == 0 && batch->n > 0);
-	return found_error(check, "", r);
+	return found_index_error(check, r);
 }
 
 static int check_attachments(struct check *check, const struct snapshot_row *row)
@@ -343,6 +365,13 @@ static int check_attachments(struct check *check, const struct snapshot_row *row
 
 		if (there[i] && r == 0)
 			free(data);
+		if (r == -EBADMSG) {
+			int noted =
+				damage_add_attachment(check->request->damage, row->id, names[i]);
+
+			if (noted < 0)
+				return noted;
+		}
 		r = found_error(check, row->name, r);
 		if (r < 0)
 			return r;
@@ -360,7 +389,7 @@ static int check_snapshot(struct check *check, const struct snapshot_row *row)
 	check->report.snapshots++;
 	if (r == 0 && row->state == SNAPSHOT_SEALED)
 		r = resolve_prove(check->index, row, mem, layer);
-	r = found_error(check, row->name, r);
+	r = found_snapshot_error(check, row->id, row->name, r);
 	return r < 0 ? r : check_attachments(check, row);
 }
 
@@ -388,7 +417,8 @@ static int check_snapshots(struct check *check)
 	while ((r = catalog_next(check->index, row.id, &row)) == 0 || r == -EBADMSG) {
 		if (r == 0)
 			r = check_id(check, row.id);
-		r = found_error(check, "", r);
+		r = row.id ? found_snapshot_error(check, row.id, "", r)
+			   : found_index_error(check, r);
 		if (r < 0 || row.id == 0)
 			return r;
 	}

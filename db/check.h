@@ -13,6 +13,8 @@
 #include "base/progress.h"
 #include "db/index.h"
 
+struct damage;
+
 struct check_report {
 	uint64_t snapshots;  /* looked at */
 	uint64_t pages;	     /* rows of stored pages looked at */
@@ -29,6 +31,7 @@ struct check_request {
 	 * belongs to none. */
 	void (*found)(void *context, const char *snapshot, const char *what);
 	void *context;
+	struct damage *damage; /* borrowed, or NULL: notes what may be dropped (db/damage.h) */
 };
 
 /* 0 if the proof could be carried out, whatever it found. */

@@ -41,21 +41,31 @@ struct gc_row {
 	uint32_t length; /* 0: the row is damaged */
 };
 
+struct damage;
+
 struct gc {
 	struct index *index; /* borrowed */
 	struct progress *progress;
 	bool dry_run;
 	bool tight; /* the disk is full: short transactions, and none leaves anything in the log */
-	uint64_t without;      /* a snapshot that counts as gone */
-	uint64_t maker;	       /* only packs of it; 0: of all */
-	struct marks *marks;   /* owned */
-	uint64_t last;	       /* rows behind this id are not looked at */
-	struct gc_pack *packs; /* owned; by number */
+	uint64_t without;		   /* a snapshot that counts as gone */
+	uint64_t maker;			   /* only packs of it; 0: of all */
+	struct marks *marks;		   /* owned */
+	const struct damage *damage_found; /* borrowed, or NULL: rows that go wherever they lie */
+	uint64_t last;			   /* rows behind this id are not looked at */
+	struct gc_pack *packs;		   /* owned; by number */
 	size_t npacks;
 	struct gc_report report;
 	int damage; /* 0, or -EBADMSG: a page of a pack to be rewritten */
 	char damage_text[256];
 };
+
+/* gc.c */
+
+/* gc_run, where rows of damaged pages are garbage even if nobody can say where they
+ * lie. */
+int gc_run_damaged(struct index *index, const struct damage *damage,
+		   struct gc_report *ret) MUST_CHECK;
 
 /* gc-packs.c */
 

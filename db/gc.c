@@ -29,6 +29,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/log.h"
+#include "db/damage-private.h"
 #include "db/discard.h"
 #include "db/gc-private.h"
 #include "db/lock.h"
@@ -179,10 +180,10 @@ static int drop_batch(struct gc *gc, struct batch *batch)
 	for (size_t i = 0; i < batch->n; i++) {
 		struct gc_pack *pack = gc_packs_find(gc, batch->rows[i].pack);
 
-		if (marks_has(gc->marks, batch->rows[i].id))
-			count_row(pack, &batch->rows[i]);
-		else
+		if (!marks_has(gc->marks, batch->rows[i].id))
 			gc->report.pages++;
+		else if (pack)
+			count_row(pack, &batch->rows[i]);
 	}
 	batch->n = 0;
 	return 0;
@@ -195,8 +196,9 @@ static int rows_sort_out(struct gc *gc, const struct gc_row *rows, size_t n, str
 
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		struct gc_pack *pack = gc_packs_find(gc, rows[i].pack);
+		bool damaged = gc->damage_found && damage_has_page(gc->damage_found, rows[i].id);
 
-		if (!pack) /* it came later, or is of another maker */
+		if (!pack && !damaged) /* it came later, or is of another maker */
 			continue;
 		if (!marks_covers(gc->marks, rows[i].id)) {
 			r = drop_batch(gc, batch);
@@ -205,8 +207,9 @@ static int rows_sort_out(struct gc *gc, const struct gc_row *rows, size_t n, str
 			if (r < 0)
 				return r;
 		}
-		if (pack->kept || marks_has(gc->marks, rows[i].id)) {
-			count_row(pack, &rows[i]);
+		if ((!damaged && pack->kept) || marks_has(gc->marks, rows[i].id)) {
+			if (pack)
+				count_row(pack, &rows[i]);
 			continue;
 		}
 		batch->rows[batch->n++] = rows[i];
@@ -344,38 +347,50 @@ static int run(struct gc *gc, struct gc_report *ret)
 	return r;
 }
 
-static int sweep_and_run(struct index *index, const struct gc_request *request, bool tight,
-			 struct gc_report *ret)
+static int sweep_and_run(const struct gc *request, bool tight, struct gc_report *ret)
 {
-	struct gc gc = {.index = index, .progress = request->progress, .tight = tight};
-	int r = discard_cut_off(index);
+	struct gc gc = *request;
+	int r = discard_cut_off(gc.index);
 
+	gc.tight = tight;
 	return r < 0 ? r : run(&gc, ret);
+}
+
+/* As the only collector. */
+static int run_alone(const struct gc *request, struct gc_report *ret)
+{
+	struct store *store = index_store(request->index);
+	int r = locks_take_collector(store->locks);
+
+	if (r < 0)
+		return r;
+	r = sweep_and_run(request, false, ret);
+	if (r == -ENOSPC && reserve_release(store->path))
+		r = sweep_and_run(request, true, ret);
+	if (r == 0)
+		shrink(request->index);
+	reserve_make(store->path);
+	locks_drop_collector(store->locks);
+	return r;
 }
 
 int gc_run(struct index *index, const struct gc_request *request, struct gc_report *ret)
 {
-	struct store *store = index_store(index);
-	struct gc dry = {.index = index,
-			 .progress = request->progress,
-			 .dry_run = true,
-			 .without = request->without};
-	int r;
+	struct gc gc = {.index = index,
+			.progress = request->progress,
+			.dry_run = request->dry_run,
+			.without = request->without};
 
 	*ret = (struct gc_report){0};
-	if (request->dry_run)
-		return run(&dry, ret);
-	r = locks_take_collector(store->locks);
-	if (r < 0)
-		return r;
-	r = sweep_and_run(index, request, false, ret);
-	if (r == -ENOSPC && reserve_release(store->path))
-		r = sweep_and_run(index, request, true, ret);
-	if (r == 0)
-		shrink(index);
-	reserve_make(store->path);
-	locks_drop_collector(store->locks);
-	return r;
+	return gc.dry_run ? run(&gc, ret) : run_alone(&gc, ret);
+}
+
+int gc_run_damaged(struct index *index, const struct damage *damage, struct gc_report *ret)
+{
+	struct gc gc = {.index = index, .damage_found = damage};
+
+	*ret = (struct gc_report){0};
+	return run_alone(&gc, ret);
 }
 
 int gc_would_free(struct index *index, uint64_t snapshot, uint64_t *ret_bytes)

@@ -187,6 +187,7 @@ SCRIPT_TESTS += \
 	tests/test-cli-busy.sh \
 	tests/test-cli-copy.sh \
 	tests/test-cli-damage.sh \
+	tests/test-cli-drop.sh \
 	tests/test-cli-gc.sh \
 	tests/test-cli-guests.sh \
 	tests/test-cli-hardship.sh \
