@@ -30,17 +30,20 @@ static int other_open(const struct cli *cli, struct store **ret_store, struct in
 	return cli_open(&other, ret_store, ret_index);
 }
 
-static int print_json(const struct cli *cli, const struct copy_report *report,
+static int print_json(const struct cli *cli, struct index *other, const struct copy_report *report,
 		      const struct snapshot_row *row)
 {
-	json_t *info = info_json(row);
+	json_t *info;
+	int r = info_json_family(other, row, &info);
 
-	return output_json("copied", json_pack("{s:o, s:I, s:I, s:I, s:I, s:o}", "store",
-					       output_json_text(cli->operands[1]), "layers_copied",
-					       (json_int_t)report->layers, "layers_reused",
-					       (json_int_t)report->reused, "stored_pages",
-					       (json_int_t)report->stored_pages, "stored_bytes",
-					       (json_int_t)report->stored_bytes, "snapshot", info));
+	return r < 0 ? r
+		     : output_json("copied",
+				   json_pack("{s:o, s:I, s:I, s:I, s:I, s:o}", "store",
+					     output_json_text(cli->operands[1]), "layers_copied",
+					     (json_int_t)report->layers, "layers_reused",
+					     (json_int_t)report->reused, "stored_pages",
+					     (json_int_t)report->stored_pages, "stored_bytes",
+					     (json_int_t)report->stored_bytes, "snapshot", info));
 }
 
 static void print_text(const struct cli *cli, const struct copy_report *report,
@@ -74,7 +77,7 @@ int cmd_copy(struct cli *cli)
 	if (r < 0)
 		return r;
 	if (cli->json)
-		return print_json(cli, &report, &row);
+		return print_json(cli, other, &report, &row);
 	if (!cli->quiet)
 		print_text(cli, &report, &row);
 	return 0;
