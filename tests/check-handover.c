@@ -2,9 +2,12 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fail.h"
@@ -12,6 +15,8 @@
 #include "tests/unit.h"
 
 #define REGION "\"base_host_virt_addr\":139637976727552,\"size\":8192,\"offset\":4096"
+
+#define MIB (UINT64_C(1) << 20)
 
 static struct regions regions;
 
@@ -55,6 +60,61 @@ START_TEST(reads_every_generation)
 	/* nothing to serve, which regions_check says */
 	ck_assert_int_eq(parse("[]"), 0);
 	ck_assert_uint_eq(regions.n, 0);
+}
+END_TEST
+
+/* The texts of tests/fuzz/corpus/handover that releases send, as they came. */
+START_TEST(reads_the_golden_texts)
+{
+	static const struct {
+		const char *name;
+		uint64_t n;
+		struct region at[2];
+	} golden[] = {
+		{"firecracker-1.1", 1, {{0x7f11bac02000, 128 * MIB, 0, 4096}}},
+		{"firecracker-1.6-two-regions",
+		 2,
+		 {{0x7f7108ddc000, 3072 * MIB, 0, 4096},
+		  {0x7f71c91a6000, 1024 * MIB, 3072 * MIB, 4096}}},
+		{"firecracker-1.7",
+		 2,
+		 {{0x7f7108ddc000, 3072 * MIB, 0, 4096},
+		  {0x7f71c91a6000, 1024 * MIB, 3072 * MIB, 4096}}},
+		{"firecracker-1.11-huge-pages", 1, {{0x7f7108c00000, 512 * MIB, 0, 2 * MIB}}},
+		{"firecracker-1.12",
+		 2,
+		 {{0x7f7108ddc000, 3072 * MIB, 0, 4096},
+		  {0x7f71c91a6000, 1024 * MIB, 3072 * MIB, 4096}}},
+		{"firecracker-1.12-huge-pages", 1, {{0x7f7108c00000, 512 * MIB, 0, 2 * MIB}}},
+		{"fork-more-keys", 1, {{0x7f7108ddc000, 256 * MIB, 0, 4096}}},
+	};
+	const char *srcdir = getenv("srcdir");
+	char path[512];
+	char text[1024];
+
+	for (size_t i = 0; i < ARRAY_SIZE(golden); i++) {
+		uint64_t size = 0;
+		ssize_t len;
+		int fd;
+
+		snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/handover/%s",
+			 srcdir ? srcdir : ".", golden[i].name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		ck_assert_msg(fd >= 0, "%s: %s", path, strerror(errno));
+		len = read(fd, text, sizeof(text));
+		close(fd);
+		ck_assert_msg(len > 0 && len < (ssize_t)sizeof(text), "%s", path);
+		ck_assert_msg(handover_parse(text, (size_t)len, &regions) == 0, "%s: %s", path,
+			      fail_text(-EINVAL));
+		ck_assert_uint_eq(regions.n, golden[i].n);
+		ck_assert_msg(memcmp(regions.at, golden[i].at, regions.n * sizeof(regions.at[0])) ==
+				      0,
+			      "%s: regions", path);
+		for (size_t j = 0; j < regions.n; j++)
+			size += regions.at[j].size;
+		ck_assert_msg(regions_check(&regions, size) == 0, "%s: %s", path,
+			      fail_text(-EINVAL));
+	}
 }
 END_TEST
 
@@ -155,5 +215,5 @@ START_TEST(knows_when_a_text_is_complete)
 }
 END_TEST
 
-UNIT_MAIN("handover", reads_every_generation, refuses_what_is_not_json, refuses_what_is_not_regions,
-	  keeps_to_its_limits, knows_when_a_text_is_complete)
+UNIT_MAIN("handover", reads_every_generation, reads_the_golden_texts, refuses_what_is_not_json,
+	  refuses_what_is_not_regions, keeps_to_its_limits, knows_when_a_text_is_complete)

@@ -143,14 +143,30 @@ else
 FUZZ_DRIVER = tests/fuzz/driver.c
 SCRIPT_TESTS += tests/test-fuzz.sh
 endif
-FUZZ_TARGETS = tests/fuzz/fuzz-page tests/fuzz/fuzz-store
+FUZZ_TARGETS = \
+	tests/fuzz/fuzz-batch \
+	tests/fuzz/fuzz-handover \
+	tests/fuzz/fuzz-page \
+	tests/fuzz/fuzz-regions \
+	tests/fuzz/fuzz-store
 check_PROGRAMS += $(FUZZ_TARGETS)
+fuzz_handler_libs = libhandler.a libbase.a $(JANSSON_LIBS)
+tests_fuzz_fuzz_batch_SOURCES = tests/fuzz/fuzz-batch.c tests/fuzz/fuzz.h $(FUZZ_DRIVER)
+tests_fuzz_fuzz_batch_LDADD = $(fuzz_handler_libs)
+tests_fuzz_fuzz_batch_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
+tests_fuzz_fuzz_handover_SOURCES = tests/fuzz/fuzz-handover.c tests/fuzz/fuzz.h $(FUZZ_DRIVER)
+tests_fuzz_fuzz_handover_LDADD = $(fuzz_handler_libs)
+tests_fuzz_fuzz_handover_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_page_SOURCES = tests/fuzz/fuzz-page.c tests/fuzz/fuzz.h $(FUZZ_DRIVER)
 tests_fuzz_fuzz_page_LDADD = $(DB_LIBS)
 tests_fuzz_fuzz_page_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
+tests_fuzz_fuzz_regions_SOURCES = tests/fuzz/fuzz-regions.c tests/fuzz/fuzz.h $(FUZZ_DRIVER)
+tests_fuzz_fuzz_regions_LDADD = $(fuzz_handler_libs)
+tests_fuzz_fuzz_regions_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_store_SOURCES = tests/fuzz/fuzz-store.c tests/fuzz/fuzz.h $(FUZZ_DRIVER)
 tests_fuzz_fuzz_store_LDADD = $(DB_LIBS)
 tests_fuzz_fuzz_store_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
+EXTRA_DIST += tests/fuzz/corpus
 
 # libFuzzer, FUZZ_SECONDS a target, in a build of its own with clang
 FUZZ_SECONDS = 60

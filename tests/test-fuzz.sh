@@ -11,6 +11,7 @@ for target in "$top_builddir"/tests/fuzz/fuzz-*; do
 	*.*) continue ;;
 	esac
 	runs=20000
+	[ "$name" != batch ] || runs=5000
 	[ "$name" != store ] || runs=300
 	[ -z "${PAGODA_LONG:-}" ] || runs=$((runs * 50))
 	set --

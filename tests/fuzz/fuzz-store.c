@@ -29,14 +29,6 @@ static char index_path[64];
 static uint8_t good[INDEX_MAX];
 static size_t good_len;
 
-static void must(bool ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "fuzz-store: %s\n", what);
-	abort();
-}
-
 static void remove_dir(void)
 {
 	char command[64];
@@ -62,17 +54,17 @@ static void make_store(void)
 	int fd;
 
 	fill_image();
-	must(mkdtemp(dir) != NULL, "cannot make a directory");
+	fuzz_must(mkdtemp(dir) != NULL, "cannot make a directory");
 	atexit(remove_dir);
-	must(store_init(dir) == 0 && store_open(dir, &store) == 0, "cannot make a store");
+	fuzz_must(store_init(dir) == 0 && store_open(dir, &store) == 0, "cannot make a store");
 	request.image_fd = memfd_create("image", MFD_CLOEXEC);
-	must(io_write_full(request.image_fd, image, sizeof(image)) == 0, "cannot write");
-	must(import_image(store, &request, &row) == 0, "cannot import");
+	fuzz_must(io_write_full(request.image_fd, image, sizeof(image)) == 0, "cannot write");
+	fuzz_must(import_image(store, &request, &row) == 0, "cannot import");
 	close(request.image_fd);
 	store_close(store);
 	snprintf(index_path, sizeof(index_path), "%s/index.db", dir);
 	fd = open(index_path, O_RDONLY);
-	must(fd >= 0, "no index.db");
+	fuzz_must(fd >= 0, "no index.db");
 	good_len = (size_t)io_read_full(fd, good, sizeof(good));
 	close(fd);
 }
@@ -96,7 +88,7 @@ static void write_changed(const uint8_t *data, size_t size)
 		unlink(path);
 	}
 	fd = open(index_path, O_WRONLY | O_TRUNC);
-	must(fd >= 0 && io_write_full(fd, changed, good_len) == 0, "cannot write index.db");
+	fuzz_must(fd >= 0 && io_write_full(fd, changed, good_len) == 0, "cannot write index.db");
 	close(fd);
 }
 
@@ -108,9 +100,9 @@ static void read_snapshot(struct index *index, const struct snapshot_row *row)
 
 	if (snapshot_open(index, row->id, &snapshot) < 0 || pages_open(index, &pages) < 0)
 		return;
-	must(row->size == sizeof(image), "it opened with another size");
+	fuzz_must(row->size == sizeof(image), "it opened with another size");
 	if (snapshot_read(snapshot, pages, MAP_MEM, 0, found, sizeof(found)) == 0)
-		must(memcmp(found, image, sizeof(image)) == 0, "it read as other bytes");
+		fuzz_must(memcmp(found, image, sizeof(image)) == 0, "it read as other bytes");
 }
 
 static void ignore(void *context, const char *snapshot, const char *what)
