@@ -23,11 +23,9 @@
 
 #define SMALL_PAGE 4096
 #define HUGE_PAGE (2UL << 20)
-#define SEND_MOST 16 /* descriptors */
 #define EXIT_LACKING 77
 
-/* flags: O_NONBLOCK or 0 */
-static int uffd_new(int flags)
+int memory_uffd_new(int flags)
 {
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | flags);
 	int device;
@@ -43,19 +41,24 @@ static int uffd_new(int flags)
 	return fd;
 }
 
-static void uffd_setup(int uffd)
+static int uffd_setup(const struct memory_setup *setup)
 {
-	struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_EVENT_REMOVE};
+	struct uffdio_api api = {.api = UFFD_API, .features = setup->features};
+	int uffd = memory_uffd_new((setup->blocking ? 0 : O_NONBLOCK) |
+				   (setup->user_only ? UFFD_USER_MODE_ONLY : 0));
 
+	if (!setup->silent)
+		api.features |= UFFD_FEATURE_EVENT_REMOVE;
 	if (ioctl(uffd, UFFDIO_API, &api) < 0)
 		err(EXIT_LACKING, "UFFDIO_API");
+	return uffd;
 }
 
-static void region_register(int uffd, void *start, size_t len)
+static void region_register(int uffd, void *start, size_t len, uint64_t mode)
 {
 	struct uffdio_register reg = {
 		.range = {.start = (uintptr_t)start, .len = len},
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
+		.mode = UFFDIO_REGISTER_MODE_MISSING | mode,
 	};
 
 	if (ioctl(uffd, UFFDIO_REGISTER, &reg) < 0)
@@ -104,13 +107,12 @@ void memory_map(struct memory *memory, const struct memory_setup *setup)
 	memory->starts = calloc(memory->nregions, sizeof(memory->starts[0]));
 	if (!memory->starts)
 		err(1, "regions");
-	memory->uffd = uffd_new(setup->blocking ? 0 : O_NONBLOCK);
-	uffd_setup(memory->uffd);
+	memory->uffd = uffd_setup(setup);
 	for (size_t i = 0; i < memory->nregions; i++) {
 		size_t len = region_bytes(memory, i);
 
 		memory->starts[i] = region_map(len, setup->huge);
-		region_register(memory->uffd, memory->starts[i], len);
+		region_register(memory->uffd, memory->starts[i], len, setup->mode);
 	}
 }
 
@@ -142,12 +144,11 @@ unsigned char *memory_stray_page(const struct memory *memory)
 {
 	unsigned char *page = region_map(SMALL_PAGE, false);
 
-	region_register(memory->uffd, page, SMALL_PAGE);
+	region_register(memory->uffd, page, SMALL_PAGE, 0);
 	return page;
 }
 
-/* What the release would send. */
-static char *text_make(const struct memory *memory, const char *generation)
+char *memory_text(const struct memory *memory, const char *generation)
 {
 	char *text = NULL;
 	size_t len;
@@ -180,7 +181,7 @@ static int descriptor_make(const struct memory *memory, const char *kind)
 	if (strcmp(kind, "uffd") == 0)
 		return memory->uffd;
 	if (strcmp(kind, "raw") == 0)
-		return uffd_new(O_NONBLOCK);
+		return memory_uffd_new(O_NONBLOCK);
 	if (strcmp(kind, "file") == 0)
 		return open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (strcmp(kind, "pipe") == 0 && pipe2(pipes, O_CLOEXEC) == 0)
@@ -201,7 +202,7 @@ static size_t descriptors_make(const struct memory *memory, const char *list, in
 	return n;
 }
 
-static int connect_to(const char *path)
+int memory_connect(const char *path)
 {
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -214,11 +215,10 @@ static int connect_to(const char *path)
 	return fd;
 }
 
-/* The first piece, with the descriptors. */
-static void first_send(int conn, const char *text, size_t len, const int *fds, size_t nfds)
+void memory_send(int conn, const char *bytes, size_t len, const int *fds, size_t nfds)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * SEND_MOST)] = {0};
-	struct iovec iov = {.iov_base = (void *)text, .iov_len = len};
+	struct iovec iov = {.iov_base = (void *)bytes, .iov_len = len};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
 	if (nfds > 0) {
@@ -232,23 +232,22 @@ static void first_send(int conn, const char *text, size_t len, const int *fds, s
 		c->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
 		memcpy(CMSG_DATA(c), fds, sizeof(int) * nfds);
 	}
-	/* refused already: that is for the caller to see */
 	if (sendmsg(conn, &msg, MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET)
 		err(1, "sendmsg");
 }
 
 int memory_hand_over(const struct memory *memory, const struct handover_setup *setup)
 {
-	char *made = text_make(memory, setup->generation);
+	char *made = memory_text(memory, setup->generation);
 	const char *text = setup->text ? setup->text : made;
 	size_t len = strlen(text);
 	size_t piece = setup->pieces ? setup->pieces : MAX(len, (size_t)1);
 	int fds[SEND_MOST];
 	size_t nfds = descriptors_make(memory, setup->send, fds);
-	int conn = connect_to(setup->socket);
+	int conn = memory_connect(setup->socket);
 
 	if (len > 0)
-		first_send(conn, text, MIN(piece, len), fds, nfds);
+		memory_send(conn, text, MIN(piece, len), fds, nfds);
 	if (setup->after_first)
 		setup->after_first();
 	for (size_t sent = piece; sent < len; sent += piece)

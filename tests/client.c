@@ -15,6 +15,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +26,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -36,6 +39,8 @@
 #define REMOVE_MOST 16 /* pages of one removal */
 #define DOOM_S 30      /* in which the handler should have killed us */
 #define HOT_PAGES 64   /* where threads meet */
+#define TOOK_MOST 8192 /* microseconds of an operation that are told apart */
+#define STEADY_PAUSE_NS (200 * NS_PER_US)
 
 struct arguments {
 	const char *image;
@@ -48,6 +53,7 @@ struct arguments {
 	uint64_t seed;
 	uint64_t patience;
 	bool all;
+	bool steady;
 	bool close_uffd;
 	bool pause;
 	bool wait;
@@ -83,6 +89,8 @@ static const struct option_row rows[] = {
 	{"patience", 0, OPTION_NUMBER, AT(patience), "SECONDS",
 	 "after which a hang is a failure (300)", NULL},
 	{"all", 'a', OPTION_FLAG, AT(all), NULL, "compare every page at the end, in pairs", NULL},
+	{"steady", 0, OPTION_FLAG, AT(steady), NULL,
+	 "say 'steady', and go on with operations, not too many, until SIGTERM", NULL},
 	{"wait", 0, OPTION_FLAG, AT(wait), NULL,
 	 "say 'connected', begin after a line on standard input", NULL},
 	{"hold", 0, OPTION_FLAG, AT(hold), NULL, "say 'holding' at the end, wait for a line", NULL},
@@ -104,7 +112,16 @@ struct worker {
 	uint64_t compared;
 	uint64_t written;
 	uint64_t removed;
+	uint32_t took[TOOK_MOST]; /* operations by microseconds, the last: or more */
 };
+
+static atomic_bool over; /* SIGTERM has come */
+
+static void over_set(int number)
+{
+	(void)number;
+	atomic_store(&over, true);
+}
 
 /* splitmix64 */
 static uint64_t random_next(uint64_t *state)
@@ -131,6 +148,17 @@ static void operate(struct worker *w, size_t page, uint64_t random)
 	}
 }
 
+static void operate_once(struct worker *w)
+{
+	uint64_t random = random_next(&w->random);
+	size_t pages = w->memory->pages;
+	size_t among = random >> 62 ? pages : MIN(pages, (size_t)HOT_PAGES);
+	uint64_t begun = clock_monotonic_ns();
+
+	operate(w, random_next(&w->random) % among, random);
+	w->took[MIN((clock_monotonic_ns() - begun) / NS_PER_US, (uint64_t)TOOK_MOST - 1)]++;
+}
+
 /* Pairs of threads go over the same pages in the same order. */
 static void compare_all(struct worker *w)
 {
@@ -150,12 +178,12 @@ static void *work(void *arg)
 	uint64_t operations = w->args->operations / w->args->threads +
 			      (w->index < w->args->operations % w->args->threads);
 
-	for (uint64_t i = 0; i < operations; i++) {
-		uint64_t random = random_next(&w->random);
-		size_t among =
-			random >> 62 ? w->memory->pages : MIN(w->memory->pages, (size_t)HOT_PAGES);
-
-		operate(w, random_next(&w->random) % among, random);
+	for (uint64_t i = 0; i < operations; i++)
+		operate_once(w);
+	while (w->args->steady && !atomic_load(&over)) {
+		operate_once(w);
+		/* there are others on this machine */
+		nanosleep(&(struct timespec){.tv_nsec = STEADY_PAUSE_NS}, NULL);
 	}
 	if (w->args->all)
 		compare_all(w);
@@ -204,14 +232,33 @@ static int refusal_wait(int conn)
 	return 0;
 }
 
+/* The microseconds within which so many of its operations were done. */
+static size_t took_percent(const struct worker *w, uint64_t percent)
+{
+	uint64_t all = 0;
+	uint64_t done = 0;
+	size_t us = 0;
+
+	for (size_t i = 0; i < TOOK_MOST; i++)
+		all += w->took[i];
+	while (us + 1 < TOOK_MOST && (done += w->took[us]) * 100 < all * percent)
+		us++;
+	return us;
+}
+
 static void work_all(const struct arguments *args, const struct memory *memory,
 		     const unsigned char *image)
 {
 	static struct worker workers[THREADS_MOST];
 	struct oracle *oracle = oracle_new(memory, image);
 	uint64_t begun = clock_monotonic_ns();
-	struct worker sum = {0};
+	static struct worker sum;
 
+	if (args->steady) {
+		signal(SIGTERM, over_set);
+		puts("steady");
+		fflush(stdout);
+	}
 	for (size_t i = 0; i < args->threads; i++) {
 		struct worker *w = &workers[i];
 
@@ -226,11 +273,13 @@ static void work_all(const struct arguments *args, const struct memory *memory,
 		sum.compared += workers[i].compared;
 		sum.written += workers[i].written;
 		sum.removed += workers[i].removed;
+		for (size_t us = 0; us < TOOK_MOST; us++)
+			sum.took[us] += workers[i].took[us];
 	}
 	printf("client: all right: %zu pages of %zu bytes; %" PRIu64 " compared, %" PRIu64
-	       " written, %" PRIu64 " removed; seed %" PRIu64 "; %.3f s\n",
+	       " written, %" PRIu64 " removed; seed %" PRIu64 "; 99 %% within %zu us; %.3f s\n",
 	       memory->pages, memory->unit, sum.compared, sum.written, sum.removed, args->seed,
-	       (double)(clock_monotonic_ns() - begun) / (double)NS_PER_SEC);
+	       took_percent(&sum, 99), (double)(clock_monotonic_ns() - begun) / (double)NS_PER_SEC);
 	fflush(stdout);
 	oracle_free(oracle);
 }

@@ -80,3 +80,37 @@ fds_at_rest() {
 expect_fds() {
 	"$await" $patience fds "$2" "$1" || fail "not $1 descriptors"
 }
+
+# So many machines that go on comparing, writing and removing until they are told to
+# end: bystanders_start 8 IMAGE SOCKET
+bystanders_start() {
+	bystanders=
+	i_=0
+	while [ $i_ -lt "$1" ]; do
+		i_=$((i_ + 1))
+		"$client" -i "$2" -s "$3" -t 1 --regions $((1 + i_ % 3)) --steady --all \
+			>bystander.$i_ 2>&1 &
+		started $!
+		bystanders="$bystanders $!"
+	done
+	while [ $i_ -gt 0 ]; do
+		"$await" $patience text bystander.$i_ steady || fail "bystander $i_: $(cat bystander.$i_)"
+		i_=$((i_ - 1))
+	done
+}
+
+# Every byte of them was right to the end. What they said stays in bystander.N.
+bystanders_right() {
+	for pid_ in $bystanders; do
+		kill -TERM "$pid_" || fail "a bystander has ended: $(cat bystander.*)"
+	done
+	for pid_ in $bystanders; do expect_end 0 "$pid_"; done
+	i_=0
+	for pid_ in $bystanders; do
+		i_=$((i_ + 1))
+		expect_text 'all right' bystander.$i_
+	done
+}
+
+# The longest time within which 99 % of a bystander's operations were done, in us.
+bystanders_slowest() { sed -n 's/.* 99 % within \([0-9]*\) us.*/\1/p' bystander.* | sort -n | tail -n 1; }

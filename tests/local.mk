@@ -81,6 +81,13 @@ tests_client_SOURCES = \
 	tests/client-memory.c tests/client-memory.h \
 	tests/client-oracle.c tests/client-oracle.h
 tests_client_LDADD = libbase.a
+check_PROGRAMS += tests/hostile
+tests_hostile_SOURCES = \
+	tests/hostile.c tests/hostile.h \
+	tests/hostile-memory.c \
+	tests/hostile-socket.c \
+	tests/client-memory.c tests/client-memory.h
+tests_hostile_LDADD = libbase.a
 check_PROGRAMS += tests/await
 tests_await_SOURCES = tests/await.c
 check_PROGRAMS += tests/ask
@@ -125,6 +132,7 @@ tests_check_receive_SOURCES = tests/check-receive.c tests/unit.h
 tests_check_receive_LDADD = $(handler_test_libs)
 SCRIPT_TESTS += \
 	tests/test-handler-control.sh \
+	tests/test-handler-bystanders.sh \
 	tests/test-handler-failure.sh \
 	tests/test-handler-fill.sh \
 	tests/test-handler-hostile.sh \
