@@ -232,11 +232,33 @@ static void uffds_keep(struct machine *m, struct received *received)
 		m->spare_uffds[m->nspare++] = received->uffds[--received->n];
 }
 
-/* A message that is no hand-over. If there was memory with it, whose it is must
- * not run on: it may have kept no copy of what we are about to close. */
+/* Looks for memory in what was sent behind a message that brought none. From now on
+ * sending fails, so there is an end to it. */
+static void rest_look(struct machine *m, struct received *received)
+{
+	char text[FIRST_BYTES];
+	size_t len;
+	int r;
+
+	(void)shutdown(m->conn, SHUT_RD);
+	do
+		r = receive_first(m->conn, text, sizeof(text), &len, received);
+	while ((r == 0 || r == -EBADMSG) && received->n == 0 && !received->cut);
+	uffds_keep(m, received);
+}
+
+/* A message that is no hand-over. If there was memory with it or behind it, whose it
+ * is must not run on: it may have kept no copy of what we are about to close. */
 static void message_refuse(struct machine *m, int err, struct received *received,
 			   const struct machine_policy *policy)
 {
+	char reason[FAIL_TEXT_MAX];
+
+	if (!m->received) {
+		fail_copy(err, reason);
+		rest_look(m, received);
+		err = fail_with(err, "%s", reason);
+	}
 	if (m->received)
 		give_up(m, err, policy);
 	else

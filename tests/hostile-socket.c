@@ -7,6 +7,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,24 @@ static void gives_253_files(struct stage *stage)
 static void gives_253_with_a_userfaultfd(struct stage *stage)
 {
 	give_as_many(stage, true);
+}
+
+/* So much text first that the userfaultfd comes with another message. The handler
+ * stands still while both are sent, so it has not hung up yet, and our last copy of
+ * the userfaultfd is in its queue. */
+static void gives_it_later(struct stage *stage)
+{
+	char *text = memory_text(&stage->memory, "1.12");
+	static char blanks[8192];
+
+	memset(blanks, ' ', sizeof(blanks));
+	kill(stage->handler, SIGSTOP);
+	stage->conn = memory_connect(stage->socket);
+	memory_send(stage->conn, blanks, sizeof(blanks), NULL, 0);
+	memory_send(stage->conn, text, strlen(text), &stage->memory.uffd, 1);
+	close(stage->memory.uffd);
+	kill(stage->handler, SIGCONT);
+	free(text);
 }
 
 /* ---- text ---- */
@@ -230,6 +249,7 @@ const struct play hostile_socket_plays[] = {
 	CLOSED("a FUSE device", "0 of the 1 descriptors", gives_a_fuse_device),
 	CLOSED("253 files", "253 descriptors came", gives_253_files),
 	KILLED("253 with a userfaultfd", "253 descriptors came", gives_253_with_a_userfaultfd),
+	KILLED("a userfaultfd later", "0 of the 0 descriptors", gives_it_later),
 	SERVED("credentials first", sends_credentials_first),
 	TEXT("a key twice", "not JSON", "[{" BASE ",\"size\":%zu,\"offset\":0,\"offset\":0}]"),
 	TEXT("2^64", "not JSON", "[{" BASE ",\"size\":18446744073709551616,\"offset\":0}]"),
