@@ -20,7 +20,9 @@
 
 #define WAITING_MOST 64 /* connections that have sent nothing yet */
 #define FDS_A_MACHINE 5
-#define FDS_OTHER 64
+/* What a message brings must find room: a userfaultfd that the kernel can put nowhere
+ * it closes, and its machine reads zeros before it can be killed. */
+#define FDS_OTHER (64 + RECEIVE_FDS_ROOM)
 #define ACCEPT_PAUSE_NS (100 * NS_PER_MS)
 #define PROMETHEUS_NS NS_PER_SEC
 
