@@ -13,7 +13,11 @@ start_handler socket image --stats=stats.json 2>log
 fds=$(fds_at_rest "$handler_pid")
 "$client" -i image -s socket --all -t 1 >/dev/null || fail "the first machine"
 memory() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$handler_pid/status"; }
+maps() { wc -l <"/proc/$handler_pid/maps"; }
+tasks() { echo "/proc/$handler_pid/task"/* | wc -w; }
 before=$(memory)
+maps_before=$(maps)
+tasks_before=$(tasks)
 
 # at once
 batch=
@@ -45,7 +49,11 @@ done
 expect_workers 0 "$handler_pid"
 expect_fds "$fds" "$handler_pid"
 after=$(memory)
+say "$machines machines: $before KiB and $maps_before maps before, $after and $(maps) after"
 [ "$after" -le $((before + 512)) ] || fail "memory grew from $before to $after KiB"
+# the heap may have grown by a mapping or two; a machine that is kept has one each
+[ "$(maps)" -le $((maps_before + 4)) ] || fail "mappings grew from $maps_before to $(maps)"
+[ "$(tasks)" -le "$tasks_before" ] || fail "threads grew from $tasks_before to $(tasks)"
 
 kill -USR1 "$handler_pid"
 expect_logged '"machines"' stats.json
