@@ -39,6 +39,7 @@
 #define REMOVE_MOST 16 /* pages of one removal */
 #define DOOM_S 30      /* in which the handler should have killed us */
 #define HOT_PAGES 64   /* where threads meet */
+#define OVER_PAGES 8   /* of one read of --over */
 #define TOOK_MOST 8192 /* microseconds of an operation that are told apart */
 #define STEADY_PAUSE_NS (200 * NS_PER_US)
 
@@ -52,6 +53,10 @@ struct arguments {
 	uint64_t operations;
 	uint64_t seed;
 	uint64_t patience;
+	uint64_t flood;
+	const char *over;
+	bool direct;
+	bool mapped;
 	bool all;
 	bool steady;
 	bool close_uffd;
@@ -85,6 +90,11 @@ static const struct option_row rows[] = {
 	{"threads", 't', OPTION_NUMBER, AT(threads), "N", "(2)", NULL},
 	{"operations", 'n', OPTION_NUMBER, AT(operations), "N", "at random, of all threads (0)",
 	 NULL},
+	{"over", 0, OPTION_TEXT, AT(over), "FILE",
+	 "read this, which holds the image, over half of the memory first", NULL},
+	{"direct", 0, OPTION_FLAG, AT(direct), NULL, "... with O_DIRECT", NULL},
+	{"mapped", 0, OPTION_FLAG, AT(mapped), NULL, "... through a mapping of it", NULL},
+	{"flood", 0, OPTION_NUMBER, AT(flood), "N", "of removals of one page, before (0)", NULL},
 	{"seed", 0, OPTION_NUMBER, AT(seed), "N", "of the random numbers", NULL},
 	{"patience", 0, OPTION_NUMBER, AT(patience), "SECONDS",
 	 "after which a hang is a failure (300)", NULL},
@@ -116,6 +126,8 @@ struct worker {
 };
 
 static atomic_bool over; /* SIGTERM has come */
+
+static pthread_barrier_t all_read; /* --over is done */
 
 static void over_set(int number)
 {
@@ -172,12 +184,55 @@ static void compare_all(struct worker *w)
 	w->compared += to - from;
 }
 
+/*
+ * The kernel, or a copy from a mapping, writes into pages that are missing: it faults
+ * while it holds pages of the file, and the handler may read the same ones. Each thread
+ * takes every other piece, in pieces that leave pages out for the operations to come.
+ */
+static void read_over(const struct worker *w)
+{
+	const struct arguments *args = w->args;
+	size_t len = w->memory->unit * OVER_PAGES;
+	int fd = open(args->over, O_RDONLY | O_CLOEXEC | (args->direct ? O_DIRECT : 0));
+	struct stat st;
+	char *map = MAP_FAILED;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		err(1, "%s", args->over);
+	if (args->mapped)
+		map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (args->mapped && map == MAP_FAILED)
+		err(1, "%s", args->over);
+	for (size_t page = w->index * 2 * OVER_PAGES; page + OVER_PAGES <= w->memory->pages;
+	     page += args->threads * 2 * OVER_PAGES) {
+		size_t off = page * w->memory->unit;
+
+		if (memory_run(w->memory, page) < OVER_PAGES)
+			continue;
+		if (args->mapped)
+			memcpy(memory_page(w->memory, page), map + off, len);
+		else if (pread(fd, memory_page(w->memory, page), len, (off_t)off) != (ssize_t)len)
+			err(1, "read of %s", args->over);
+	}
+	if (args->mapped)
+		munmap(map, (size_t)st.st_size);
+	close(fd);
+}
+
 static void *work(void *arg)
 {
 	struct worker *w = arg;
 	uint64_t operations = w->args->operations / w->args->threads +
 			      (w->index < w->args->operations % w->args->threads);
 
+	if (w->args->over) {
+		read_over(w);
+		/* what is removed or written from now on nobody may read over */
+		pthread_barrier_wait(&all_read);
+	}
+	for (uint64_t i = 0; i < w->args->flood / w->args->threads; i++)
+		w->removed +=
+			oracle_remove(w->oracle, random_next(&w->random) % w->memory->pages, 1);
 	for (uint64_t i = 0; i < operations; i++)
 		operate_once(w);
 	while (w->args->steady && !atomic_load(&over)) {
@@ -254,6 +309,7 @@ static void work_all(const struct arguments *args, const struct memory *memory,
 	uint64_t begun = clock_monotonic_ns();
 	static struct worker sum;
 
+	pthread_barrier_init(&all_read, NULL, (unsigned int)args->threads);
 	if (args->steady) {
 		signal(SIGTERM, over_set);
 		puts("steady");

@@ -135,6 +135,7 @@ SCRIPT_TESTS += \
 	tests/test-handler-bystanders.sh \
 	tests/test-handler-failure.sh \
 	tests/test-handler-fill.sh \
+	tests/test-handler-flood.sh \
 	tests/test-handler-hostile.sh \
 	tests/test-handler-huge.sh \
 	tests/test-handler-many.sh \
@@ -142,6 +143,8 @@ SCRIPT_TESTS += \
 	tests/test-handler-socket.sh \
 	tests/test-handler-source.sh \
 	tests/test-handler-stop.sh
+	tests/test-handler-stop.sh \
+	tests/test-handler-view.sh
 EXTRA_DIST += tests/handler-functions.sh
 
 # fuzz targets; without libFuzzer driven by driver.c
