@@ -75,6 +75,7 @@ SCRIPT_TESTS += \
 	tests/test-view-user.sh \
 	tests/test-view-workingset.sh
 # handler
+CORE_SCRIPT_TESTS += tests/test-handler-restore.sh
 check_PROGRAMS += tests/client
 tests_client_SOURCES = \
 	tests/client.c \
@@ -139,7 +140,6 @@ SCRIPT_TESTS += \
 	tests/test-handler-hostile.sh \
 	tests/test-handler-huge.sh \
 	tests/test-handler-many.sh \
-	tests/test-handler-restore.sh \
 	tests/test-handler-socket.sh \
 	tests/test-handler-source.sh \
 	tests/test-handler-stop.sh

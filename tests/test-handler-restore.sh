@@ -7,7 +7,7 @@
 requires_userfaultfd
 
 make_image image 16
-operations=10000
+operations=10000 # of each of the six large ones
 threads=8
 [ -z "${PAGODA_LONG:-}" ] || operations=1000000 threads=16
 mkdir view
@@ -33,6 +33,7 @@ restore image -n $operations -t 16 --regions 400
 restore image -n 1000 --pieces 1
 restore image -n 1000 --pieces 7 --generation 1.7
 restore image -n 1000 --send file,uffd
-restore image -n 1000 --send uffd,pipe,file
+# a fork's: the userfaultfd and the memory itself
+restore image -n $operations -t $threads --regions 3 --send uffd,pipe,file
 restore image -n 1000 --blocking
 restore image -n 1000 --close-uffd
