@@ -193,6 +193,11 @@ expect_text "newer" err
 index_changed 3 "PRAGMA user_version = 0"
 index_changed 3 "CREATE TRIGGER t AFTER INSERT ON snapshot BEGIN DELETE FROM page; END"
 index_changed 3 "CREATE VIEW v AS SELECT 1"
+index_changed 3 "CREATE VIEW v AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c)
+	SELECT n FROM c"
+index_changed 3 "PRAGMA writable_schema = ON; UPDATE sqlite_schema
+	SET sql = replace(sql, 'hash', 'hash CHECK (length(randomblob(1000000000)))')
+	WHERE name = 'page'"
 index_changed 3 "CREATE TABLE extra (x)"
 index_changed 3 "DROP INDEX page_hash"
 index_changed 3 "ALTER TABLE pending RENAME TO hidden"

@@ -47,3 +47,24 @@ start_handler socket view/vm --once 2>log
 wait "$handler_pid" || fail "the handler ended with $?"
 ended "$handler_pid"
 expect 0 pagoda -s store check --read-data >/dev/null
+pagoda umount view || fail "umount"
+
+# A pack that has lost its end: what is before it is fine, short or not, and a machine
+# that needs what is behind it is killed.
+truncate -s $((64 + 40 * 4096 + 100)) store/packs/1.pack || fail "truncate"
+expect 3 pagoda -s store check --read-data >found
+expect_text 'vm: page 40 ' found
+mount_store store view
+dd if=view/vm/mem of=page bs=4096 count=1 2>/dev/null || fail "page 0 of a shorter pack"
+dd if=image bs=4096 count=1 2>/dev/null | cmp - page || fail "page 0 of a shorter pack differs"
+for page in 40 41 63; do
+	dd if=view/vm/mem of=page bs=4096 skip=$page count=1 2>dd.err && fail "page $page was read"
+	expect_text 'Input/output error' dd.err
+done
+start_handler socket view/vm --once 2>log
+"$client" -i image -s socket -n 0 --all
+code=$?
+[ $code -eq 137 ] || fail "the machine ended with $code; it had to be killed"
+wait "$handler_pid" && fail "the handler calls that a success"
+ended "$handler_pid"
+expect_text source-failed log
