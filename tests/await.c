@@ -13,7 +13,7 @@
  *
  * Exit code 0, 1 where it did not come true, 2 for wrong usage. The kernel tells
  * when a file changes; of a process it does not, so that is looked up again and
- * again, here and nowhere else.
+ * again, here and in tests/hostile.c alone.
  */
 #include "config.h"
 
