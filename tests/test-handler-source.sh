@@ -35,10 +35,10 @@ kill_view() {
 	kill -KILL "$(view_pid)"
 	view_ends
 }
-# Its connection has gone.
+# Its connection has gone, and with that maybe the mount.
 view_ends() {
 	tries=0
-	while ls view >/dev/null 2>&1; do
+	while ls view/a >/dev/null 2>&1; do
 		tries=$((tries + 1))
 		[ $tries -lt 100000 ] || fail "the view does not end"
 	done
