@@ -143,6 +143,18 @@ static int make_parts(const char *path, const uint8_t *uuid, char new_index[PATH
 	return schema_create(new_index, uuid);
 }
 
+/* The entry of the store's own directory, which may be new. Where the directory above
+ * may not be read it cannot be synced: it was made by someone else then. */
+static int sync_above(const char *path)
+{
+	char above[PATH_MAX];
+	int r;
+
+	snprintf(above, sizeof(above), "%s/..", path); /* path may end in a slash */
+	r = io_sync_dir(above);
+	return r == -EACCES ? 0 : r;
+}
+
 int store_init(const char *path)
 {
 	char index_path[PATH_MAX];
@@ -169,6 +181,8 @@ int store_init(const char *path)
 	if (rename(new_index, index_path) < 0)
 		return fail_with(-errno, "%s: %s", index_path, strerror(errno));
 	r = io_sync_dir(path);
+	if (r == 0)
+		r = sync_above(path);
 	return r < 0 ? fail_with(r, "%s: %s", path, strerror(-r)) : 0;
 }
 
