@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "db/lock.h"
 #include "db/pack.h"
@@ -273,8 +274,8 @@ static int drop_rows(struct index *index, uint64_t pack, uint64_t first, uint64_
 	return r < 0 ? r : transaction_commit(&open);
 }
 
-/* The file goes before the row of the pack: so no file is ever left that the index
- * does not know. */
+/* The file goes before the row of the pack, durably: so no file is ever left that the
+ * index does not know. */
 int discard_drop_file(struct index *index, uint64_t pack)
 {
 	AUTO(transaction_end_at) struct index *open = NULL;
@@ -288,6 +289,9 @@ int discard_drop_file(struct index *index, uint64_t pack)
 	pack_path(index_store(index), (uint32_t)pack, path);
 	if (unlink(path) < 0 && errno != ENOENT)
 		return fail_with(-errno, "removing pack %" PRIu64 ": %s", pack, strerror(errno));
+	r = io_sync_parent(path);
+	if (r < 0)
+		return fail_with(r, "removing pack %" PRIu64 ": %s", pack, strerror(-r));
 	r = run_with_id(index, "DELETE FROM pack WHERE id = ?1", pack);
 	return r < 0 ? r : transaction_commit(&open);
 }
