@@ -36,7 +36,9 @@
 #include "db/store-private.h"
 #include "db/transaction.h"
 
+#ifndef STEP_PAGES /* tests make steps smaller */
 #define STEP_PAGES 8192
+#endif
 #define STEP_KEPT 2048 /* known pages whose bytes are kept: 8 MiB */
 
 /* A stretch of known pages at least this long is worth an extent of its own; in a

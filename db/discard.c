@@ -32,7 +32,9 @@
 #include "db/store-private.h"
 #include "db/transaction.h"
 
-#define STEP_IDS 8192	 /* of page rows a step removes: some 20 ms */
+#ifndef STEP_IDS      /* tests make steps smaller */
+#define STEP_IDS 8192 /* of page rows a step removes: some 20 ms */
+#endif
 #define SCAN_IDS 65536	 /* of page rows one statement looks at */
 #define SCAN_EXTENTS 256 /* extents one statement lists */
 

@@ -45,6 +45,15 @@ tests_check_gc_SOURCES = tests/check-gc.c tests/store-fixture.h tests/unit.h $(l
 tests_check_gc_CPPFLAGS = $(AM_CPPFLAGS) -DMARKS_IDS=256 -DMARKS_EXTENTS=4 -DGC_ROWS=64 \
 	-DGC_STEP_ROWS=50 -DGC_ENTRIES=40
 tests_check_gc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=transaction_begin
+# the store with small steps, so that little data goes through all of them
+check_LIBRARIES = tests/libdb-small.a
+tests_libdb_small_a_SOURCES = $(libdb_a_SOURCES)
+tests_libdb_small_a_CPPFLAGS = $(AM_CPPFLAGS) -DSTEP_PAGES=512 -DSTEP_IDS=256
+UNIT_TESTS += tests/check-crash
+tests_check_crash_SOURCES = tests/check-crash.c \
+	tests/disk.c tests/disk.h tests/disk-cut.c tests/disk-private.h \
+	tests/scenarios.c tests/scenarios.h tests/store-fixture.h tests/unit.h
+tests_check_crash_LDADD = tests/libdb-small.a $(LDADD)
 # fusefs
 UNIT_TESTS += tests/check-view
 tests_check_view_SOURCES = tests/check-view.c tests/unit.h
@@ -234,7 +243,7 @@ SCRIPT_TESTS += \
 EXTRA_DIST += tests/demo.sh
 
 # vmm
-check_LIBRARIES = tests/vmm/libvmm.a
+check_LIBRARIES += tests/vmm/libvmm.a
 tests_vmm_libvmm_a_SOURCES = \
 	tests/vmm/balloon.c tests/vmm/balloon.h \
 	tests/vmm/command.c tests/vmm/command.h \

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "tests/scenarios.h"
+
+#include <dirent.h>
+#include <errno.h>
+
+#include "db/attachment.h"
+#include "db/check.h"
+#include "db/sql.h"
+#include "tests/store-fixture.h"
+
+#define SMALL_PAGES 150
+#define LARGE_PAGES 1400 /* several steps of an import, with tests/libdb-small.a */
+
+static char *images[4];
+
+void scenarios_start(void)
+{
+	images[0] = fixture_image(SMALL_PAGES, 50);
+	images[1] = fixture_image(SMALL_PAGES, 51);
+	/* one that shares a stretch with the first, and single pages */
+	memcpy(images[1] + 40 * PAGE_BYTES, images[0] + 40 * PAGE_BYTES, 50 * PAGE_BYTES);
+	images[2] = fixture_image(LARGE_PAGES, 52);
+	images[3] = fixture_image(8, 53);
+}
+
+int scenario_open(const char *dir)
+{
+	int r;
+
+	snprintf(fixture_dir, sizeof(fixture_dir), "%s", dir);
+	r = store_open(fixture_dir, &fixture_store);
+	if (r == 0)
+		r = index_open(fixture_store, &fixture_index);
+	if (r == 0)
+		r = pages_open(fixture_index, &fixture_pages);
+	return r;
+}
+
+void scenario_close(void)
+{
+	fixture_close();
+}
+
+static struct shadow_snapshot *shadow_find(struct shadow *now, const char *name)
+{
+	for (size_t i = 0; i < now->n; i++)
+		if (strcmp(now->all[i].name, name) == 0)
+			return &now->all[i];
+	ck_abort_msg("no %s in the shadow", name);
+}
+
+static int import(struct shadow *now, const char *name, const char *image, uint64_t npages,
+		  const char *vmstate)
+{
+	struct import_request request = {.name = name, .image = "image"};
+	struct snapshot_row row;
+	struct shadow_snapshot *added;
+	int r;
+
+	if (vmstate[0]) {
+		request.vmstate = vmstate;
+		request.vmstate_len = strlen(vmstate);
+	}
+	request.image_fd = fixture_file(image, npages, true);
+	r = import_image(fixture_store, &request, &row);
+	close(request.image_fd);
+	if (r < 0)
+		return r;
+	added = &now->all[now->n++];
+	*added = (struct shadow_snapshot){.image = image, .npages = npages};
+	strcpy(added->name, name);
+	strcpy(added->vmstate, vmstate);
+	return 0;
+}
+
+static int import_a(struct shadow *now)
+{
+	return import(now, "a", images[0], SMALL_PAGES, "");
+}
+
+static int import_b(struct shadow *now)
+{
+	return import(now, "b", images[1], SMALL_PAGES, "state of b");
+}
+
+static int import_large(struct shadow *now)
+{
+	return import(now, "large", images[2], LARGE_PAGES, "");
+}
+
+static int rename_b(struct shadow *now)
+{
+	int r = catalog_rename(fixture_index, "b", "c");
+
+	if (r == 0)
+		strcpy(shadow_find(now, "b")->name, "c");
+	return r;
+}
+
+static int note_c(struct shadow *now)
+{
+	int r = catalog_note(fixture_index, "c", "a note");
+
+	if (r == 0)
+		strcpy(shadow_find(now, "c")->note, "a note");
+	return r;
+}
+
+static int remove_named(struct shadow *now, const char *name)
+{
+	int r = catalog_remove(fixture_index, name, false);
+
+	if (r == 0) {
+		*shadow_find(now, name) = now->all[now->n - 1];
+		now->n--;
+	}
+	return r;
+}
+
+static int remove_a(struct shadow *now)
+{
+	return remove_named(now, "a");
+}
+
+static int remove_b(struct shadow *now)
+{
+	return remove_named(now, "b");
+}
+
+static int remove_large(struct shadow *now)
+{
+	return remove_named(now, "large");
+}
+
+static int record(struct shadow *now, const char *text)
+{
+	struct snapshot_row row;
+	int r = catalog_find(fixture_index, "a", &row);
+
+	if (r == 0)
+		r = attachment_write(fixture_index, row.id, "workingset", text, strlen(text));
+	if (r == 0)
+		strcpy(shadow_find(now, "a")->workingset, text);
+	return r;
+}
+
+static int record_first(struct shadow *now)
+{
+	return record(now, "pagoda-workingset 1 page_size=4096\n0 7 r\n");
+}
+
+static int record_again(struct shadow *now)
+{
+	return record(now, "pagoda-workingset 1 page_size=4096\n9 2 w\n");
+}
+
+static void prepare_none(struct shadow *now)
+{
+	now->n = 0;
+}
+
+static void prepare_a(struct shadow *now)
+{
+	now->n = 0;
+	CK_OK(import_a(now));
+}
+
+static void prepare_a_b(struct shadow *now)
+{
+	prepare_a(now);
+	CK_OK(import_b(now));
+}
+
+static void prepare_a_b_large(struct shadow *now)
+{
+	prepare_a_b(now);
+	CK_OK(import_large(now));
+}
+
+const struct scenario scenarios[] = {
+	{"import", prepare_none, {{"import a", import_a}, {"import b", import_b}}},
+	{"import in steps", prepare_a, {{"import large", import_large}}},
+	{"names", prepare_a_b, {{"rename b", rename_b}, {"note c", note_c}}},
+	{"working set", prepare_a, {{"record", record_first}, {"record again", record_again}}},
+	{"remove",
+	 prepare_a_b_large,
+	 {{"rm a", remove_a}, {"rm large", remove_large}, {"rm b", remove_b}}},
+	{"remove and import",
+	 prepare_a_b,
+	 {{"rm a", remove_a}, {"import a", import_a}, {"rm b", remove_b}, {"import b", import_b}}},
+};
+const size_t nscenarios = ARRAY_SIZE(scenarios);
+
+static int attachment_differs(uint64_t id, const char *name, const char *wanted)
+{
+	AUTO_FREE void *data = NULL;
+	size_t len = 0;
+	int r = attachment_read(fixture_index, id, name, &data, &len);
+
+	if (r == -ENOENT)
+		return wanted[0] != '\0';
+	return r < 0 ? r : len != strlen(wanted) || memcmp(data, wanted, len) != 0;
+}
+
+/* 0: the same, 1: not, -errno. */
+static int snapshot_differs(const struct snapshot_row *row, const struct shadow_snapshot *wanted)
+{
+	AUTO(snapshot_close_at) struct snapshot *snapshot = NULL;
+	AUTO_FREE char *bytes = malloc(wanted->npages * PAGE_BYTES);
+	int r;
+
+	if (row->size != wanted->npages * PAGE_BYTES || strcmp(row->note, wanted->note) != 0)
+		return 1;
+	r = attachment_differs(row->id, "vmstate", wanted->vmstate);
+	if (r == 0)
+		r = attachment_differs(row->id, "workingset", wanted->workingset);
+	if (r == 0)
+		r = snapshot_open(fixture_index, row->id, &snapshot);
+	if (r == 0)
+		r = snapshot_read(snapshot, fixture_pages, MAP_MEM, 0, bytes, row->size);
+	return r != 0 ? r : memcmp(bytes, wanted->image, row->size) != 0;
+}
+
+bool scenario_holds(const struct shadow *wanted, char *why, size_t room)
+{
+	struct snapshot_row row = {0};
+	uint64_t after = 0;
+	size_t found = 0;
+	int r;
+
+	while ((r = catalog_next(fixture_index, after, &row)) == 0) {
+		size_t i = 0;
+		int differs;
+
+		while (i < wanted->n && strcmp(wanted->all[i].name, row.name) != 0)
+			i++;
+		if (i == wanted->n) {
+			snprintf(why, room, "there is %s", row.name);
+			return false;
+		}
+		differs = snapshot_differs(&row, &wanted->all[i]);
+		if (differs != 0) {
+			snprintf(why, room, "%s: %s", row.name,
+				 differs < 0 ? fail_text(differs) : "it holds something else");
+			return false;
+		}
+		found++;
+		after = row.id;
+	}
+	if (r != -ENOENT)
+		snprintf(why, room, "listing: %s", fail_text(r));
+	else if (found < wanted->n)
+		snprintf(why, room, "%zu snapshots instead of %zu", found, wanted->n);
+	return r == -ENOENT && found == wanted->n;
+}
+
+static void tell_finding(void *context, const char *snapshot, const char *what)
+{
+	ck_abort_msg("%s: check: %s: %s", (const char *)context, snapshot, what);
+}
+
+static void prove_check(const char *told)
+{
+	struct check_request request = {.read_percent = 100, .found = tell_finding};
+	struct check_report report;
+
+	request.context = (void *)told;
+	CK_OK(check_store(fixture_index, &request, &report));
+}
+
+/* Files of packs, and rows of them. */
+static void prove_packs(const char *told)
+{
+	char path[128];
+	struct dirent *entry;
+	int64_t rows = 0;
+	int64_t files = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/packs", fixture_dir);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir)))
+		files += entry->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	CK_OK(sql_number(fixture_index, "SELECT count(*) FROM pack", 0, &rows));
+	ck_assert_msg(rows == files, "%s: %d packs are known, %d files are there", told, (int)rows,
+		      (int)files);
+}
+
+void scenario_prove(const struct shadow *now, const char *told)
+{
+	struct shadow with = *now;
+	char why[256] = "";
+	int64_t importing = 0;
+	int r;
+
+	prove_check(told);
+	r = import(&with, "proof", images[3], 8, "");
+	ck_assert_msg(r == 0, "%s: an import: %s", told, fail_text(r));
+	prove_packs(told);
+	ck_assert_msg(scenario_holds(&with, why, sizeof(why)), "%s: after an import: %s", told,
+		      why);
+	CK_OK(sql_number(fixture_index, "SELECT count(*) FROM snapshot WHERE state = 0", 0,
+			 &importing));
+	ck_assert_msg(importing == 0, "%s: a cut-off import was not swept", told);
+	r = catalog_remove(fixture_index, "proof", false);
+	ck_assert_msg(r == 0, "%s: a removal: %s", told, fail_text(r));
+	prove_check(told);
+}
