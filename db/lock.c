@@ -202,7 +202,7 @@ int locks_open(const char *dir, bool writable, struct locks **ret)
 	AUTO_FREE char *path = NULL;
 	pthread_condattr_t attr;
 
-	if (!locks || asprintf(&path, "%s/lock", dir) < 0)
+	if (!locks)
 		return fail_with(-ENOMEM, "out of memory");
 	locks->fd = locks->holder_fd = -1;
 	locks->writable = writable;
@@ -214,6 +214,10 @@ int locks_open(const char *dir, bool writable, struct locks **ret)
 	locks->dir = strdup(dir);
 	if (!locks->dir)
 		return fail_with(-ENOMEM, "out of memory");
+	if (asprintf(&path, "%s/lock", dir) < 0) {
+		path = NULL;
+		return fail_with(-ENOMEM, "out of memory");
+	}
 	locks->fd =
 		open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (locks->fd < 0)

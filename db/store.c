@@ -196,8 +196,10 @@ static int paths_set(struct store *store, const char *path)
 				 path);
 	if (strlen(store->path) + 32 > PATH_MAX)
 		return fail_with(-ENAMETOOLONG, "%.60s...: the path is too long", path);
-	if (asprintf(&store->index_path, "%s/index.db", store->path) < 0)
+	if (asprintf(&store->index_path, "%s/index.db", store->path) < 0) {
+		store->index_path = NULL;
 		return fail_with(-ENOMEM, "out of memory");
+	}
 	return 0;
 }
 
