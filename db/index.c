@@ -127,20 +127,37 @@ int sql_do(struct index *index, const char *sql)
 	return r < 0 ? r : sql_run(index, statement);
 }
 
+static const char read_end_sql[] = "COMMIT";
+
 int sql_read_begin(struct index *index, bool *ret_begun)
 {
 	bool begun = sqlite3_get_autocommit(index_db(index)) != 0;
-	int r = begun ? sql_do(index, "BEGIN") : 0;
+	sqlite3_stmt *commit;
+	int r = 0;
 
-	if (r == 0)
-		*ret_begun = begun;
-	return r;
+	/* ready before it is needed: out of memory it could not be made */
+	if (begun)
+		r = sql_get(index, read_end_sql, &commit);
+	if (begun && r == 0)
+		r = sql_do(index, "BEGIN");
+	if (r < 0) { /* BEGIN may have failed when all but done */
+		sql_read_end(index, begun);
+		return r;
+	}
+	*ret_begun = begun;
+	return 0;
 }
 
 void sql_read_end(struct index *index, bool begun)
 {
-	if (begun) /* nothing was written, so nothing can be lost */
-		sqlite3_exec(index_db(index), "COMMIT", NULL, NULL, NULL);
+	sqlite3_stmt *commit;
+
+	/* nothing was written, so nothing can be lost */
+	if (!begun || sqlite3_get_autocommit(index_db(index)) ||
+	    sql_get(index, read_end_sql, &commit) < 0)
+		return;
+	sqlite3_step(commit);
+	sqlite3_reset(commit);
 }
 
 int sql_number(struct index *index, const char *sql, int64_t id, int64_t *ret)

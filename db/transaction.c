@@ -39,20 +39,39 @@ static int count_generation(struct index *index)
 	return r;
 }
 
+static const char rollback_sql[] = "ROLLBACK";
+
+/* Rolls back what is open and lets the lock go. */
+static void end(struct index *index)
+{
+	sqlite3_stmt *rollback;
+
+	/* after some errors SQLite has rolled back by itself */
+	if (!sqlite3_get_autocommit(index->db) && sql_get(index, rollback_sql, &rollback) == 0) {
+		sqlite3_step(rollback);
+		sqlite3_reset(rollback);
+	}
+	locks_drop_writer(index->store->locks);
+}
+
 int transaction_begin(struct index *index, enum transaction_kind kind, struct index **ret_open)
 {
+	sqlite3_stmt *rollback;
 	int r = locks_take_writer(index->store->locks);
 
 	*ret_open = NULL;
 	if (r < 0)
 		return r;
 	index->kind = kind;
-	r = sql_do(index, kind == TRANSACTION_CATALOG ? "PRAGMA synchronous = FULL"
-						      : "PRAGMA synchronous = NORMAL");
+	/* ready before it is needed: out of memory it could not be made */
+	r = sql_get(index, rollback_sql, &rollback);
+	if (r == 0)
+		r = sql_do(index, kind == TRANSACTION_CATALOG ? "PRAGMA synchronous = FULL"
+							      : "PRAGMA synchronous = NORMAL");
 	if (r == 0)
 		r = sql_do(index, "BEGIN IMMEDIATE");
-	if (r < 0) {
-		locks_drop_writer(index->store->locks);
+	if (r < 0) { /* BEGIN may have failed when all but done */
+		end(index);
 		return r;
 	}
 	*ret_open = index;
@@ -106,13 +125,7 @@ int transaction_commit(struct index **open)
 
 void transaction_end_at(struct index **open)
 {
-	struct index *index = *open;
-
-	if (!index)
-		return;
-	/* after some errors SQLite has rolled back by itself */
-	if (!sqlite3_get_autocommit(index->db))
-		sqlite3_exec(index->db, "ROLLBACK", NULL, NULL, NULL);
-	locks_drop_writer(index->store->locks);
+	if (*open)
+		end(*open);
 	*open = NULL;
 }
