@@ -21,10 +21,36 @@
 #include "db/sql.h"
 #include "db/store-private.h"
 
-static int code_errno(sqlite3 *db, int code)
+/* The errno of the last system call that failed on index.db or its log, 0 for none. A
+ * file keeps it, so it says something only of a call that has just failed. */
+static int file_errno(sqlite3 *db)
 {
-	int system = db ? sqlite3_system_errno(db) : 0;
+	sqlite3_file *log = NULL;
+	int error = 0;
 
+	if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK &&
+	    log && log->pMethods)
+		log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &error);
+	if (error == 0)
+		sqlite3_file_control(db, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
+	return error;
+}
+
+/* The errno behind a code. A sync that fails at a COMMIT does not reach
+ * sqlite3_system_errno, and a read that fails with EIO is told as damage. */
+static int system_errno(sqlite3 *db, int code)
+{
+	int error = db ? sqlite3_system_errno(db) : 0;
+
+	if (!db || ((code & 0xff) != SQLITE_IOERR && (code & 0xff) != SQLITE_CORRUPT))
+		return error;
+	if ((code & 0xff) == SQLITE_CORRUPT || error == 0)
+		error = file_errno(db);
+	return error;
+}
+
+static int code_errno(int code, int system)
+{
 	switch (code & 0xff) {
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
@@ -34,6 +60,7 @@ static int code_errno(sqlite3 *db, int code)
 	case SQLITE_NOMEM:
 		return -ENOMEM;
 	case SQLITE_CORRUPT:
+		return system == EIO ? -EIO : -EBADMSG;
 	case SQLITE_NOTADB:
 	case SQLITE_FORMAT:
 	case SQLITE_SCHEMA:
@@ -57,10 +84,12 @@ static int code_errno(sqlite3 *db, int code)
 
 int sql_error(sqlite3 *db, int code, const char *doing)
 {
-	int err = code_errno(db, code);
-	int system = db ? sqlite3_system_errno(db) : 0;
+	int system = system_errno(db, code);
+	int err = code_errno(code, system);
 	const char *text = db ? sqlite3_errmsg(db) : sqlite3_errstr(code);
 
+	if (err == -EIO && (code & 0xff) == SQLITE_CORRUPT)
+		return fail_with(err, "index.db: %s: %s", doing, strerror(EIO));
 	if ((code & 0xff) == SQLITE_IOERR && system)
 		return fail_with(err, "index.db: %s: %s (%s)", doing, text, strerror(system));
 	return fail_with(err, "index.db: %s: %s", doing, text);
@@ -108,7 +137,8 @@ int sql_step(struct index *index, sqlite3_stmt *statement)
 		return 1;
 	if (code == SQLITE_DONE)
 		return 0;
-	return sql_error(index->db, code, sqlite3_stmt_readonly(statement) ? "reading" : "writing");
+	return sql_error(index->db, code,
+			 sqlite3_column_count(statement) > 0 ? "reading" : "writing");
 }
 
 int sql_run(struct index *index, sqlite3_stmt *statement)
@@ -275,6 +305,9 @@ int index_open(struct store *store, struct index **ret_index)
 			       NULL);
 	if (code != SQLITE_OK)
 		return sql_error(index->db, code, "opening");
+	/* where opening it fails SQLite tries once more, for reading only */
+	if (store->access == STORE_WRITABLE && sqlite3_db_readonly(index->db, "main") != 0)
+		return fail_with(-EIO, "index.db: it cannot be opened for writing");
 	r = configure(index);
 	if (r < 0)
 		return r;
