@@ -64,13 +64,16 @@ int catalog_check_name(const char *name)
 	return 0;
 }
 
-/* A text column into a field of room bytes; false where it does not fit or holds
- * a NUL. NULL is "". */
+/* A text column into a field of room bytes; false where it does not fit, holds a NUL
+ * or cannot be had. NULL is "". */
 static bool text_column(sqlite3_stmt *query, int column, char *field, size_t room)
 {
+	int type = sqlite3_column_type(query, column);
 	const char *text = (const char *)sqlite3_column_text(query, column);
 	size_t len = (size_t)sqlite3_column_bytes(query, column);
 
+	if (!text && type != SQLITE_NULL)
+		return false;
 	if (!text)
 		len = 0;
 	if (len >= room || (text && strlen(text) != len))
@@ -97,7 +100,7 @@ static bool counts_are_sane(const struct snapshot_row *row)
 }
 
 /* What the row says must be possible, before anyone counts on it. */
-static int row_read(struct index *index, sqlite3_stmt *query, struct snapshot_row *ret)
+static int row_parse(struct index *index, sqlite3_stmt *query, struct snapshot_row *ret)
 {
 	struct snapshot_row row = {
 		.id = sql_column(query, COLUMN_ID),
@@ -131,6 +134,16 @@ static int row_read(struct index *index, sqlite3_stmt *query, struct snapshot_ro
 	memcpy(row.store_uuid, store_uuid(index_store(index)), STORE_UUID_BYTES);
 	*ret = row;
 	return 0;
+}
+
+static int row_read(struct index *index, sqlite3_stmt *query, struct snapshot_row *ret)
+{
+	int r = row_parse(index, query, ret);
+
+	/* a text that there was no memory for is no damage */
+	if (r == -EBADMSG && (sqlite3_errcode(sqlite3_db_handle(query)) & 0xff) == SQLITE_NOMEM)
+		return fail_with(-ENOMEM, "reading the row of a snapshot: out of memory");
+	return r;
 }
 
 /* The row of a bound query; -ENOENT without words where there is none. */

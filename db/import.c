@@ -294,8 +294,9 @@ static int row_seal(struct index *index, uint64_t id, const struct appender_tota
 		return r;
 	sql_bind(update, 1, id);
 	sql_bind(update, 2, sums->npages * PAGE_BYTES);
-	sqlite3_bind_blob(update, 3, sums->digest, DIGEST_BYTES, SQLITE_TRANSIENT);
-	sqlite3_bind_blob(update, 4, sums->layer_digest, DIGEST_BYTES, SQLITE_TRANSIENT);
+	/* static: a copy would need memory */
+	sqlite3_bind_blob(update, 3, sums->digest, DIGEST_BYTES, SQLITE_STATIC);
+	sqlite3_bind_blob(update, 4, sums->layer_digest, DIGEST_BYTES, SQLITE_STATIC);
 	sql_bind(update, 5, sums->data_pages);
 	sql_bind(update, 6, totals->data_pages);
 	sql_bind(update, 7, totals->zero_pages);

@@ -89,6 +89,15 @@ int schema_create(const char *path, const uint8_t *uuid)
 	return fsync(fd) == 0 ? 0 : fail_with(-errno, "%s: %s", path, strerror(errno));
 }
 
+/* Text that is not there is damage, unless there was no memory for it. */
+static int no_text(sqlite3 *found_db, sqlite3 *wanted_db)
+{
+	if ((sqlite3_errcode(found_db) & 0xff) == SQLITE_NOMEM ||
+	    (sqlite3_errcode(wanted_db) & 0xff) == SQLITE_NOMEM)
+		return fail_with(-ENOMEM, "reading the schema: out of memory");
+	return fail_with(-EBADMSG, "index.db: its schema is not that of a store");
+}
+
 /* Both step by step through their lists. */
 static int compare_lists(sqlite3 *found_db, sqlite3_stmt *found, sqlite3_stmt *wanted)
 {
@@ -106,7 +115,9 @@ static int compare_lists(sqlite3 *found_db, sqlite3_stmt *found, sqlite3_stmt *w
 			const char *a = (const char *)sqlite3_column_text(found, column);
 			const char *b = (const char *)sqlite3_column_text(wanted, column);
 
-			if (!a || !b || strcmp(a, b) != 0)
+			if (!a || !b) /* no column is NULL in either */
+				return no_text(found_db, sqlite3_db_handle(wanted));
+			if (strcmp(a, b) != 0)
 				return fail_with(-EBADMSG,
 						 "index.db: its schema is not that of a store: "
 						 "%.60s '%.60s' differs",
