@@ -527,3 +527,8 @@ const char *disk_has_failed(void)
 {
 	return failed_what[0] ? failed_what : NULL;
 }
+
+unsigned int disk_calls(void)
+{
+	return calls;
+}

@@ -73,4 +73,7 @@ void disk_fail(const struct disk_failure *failure);
 /* Has it come to that failure? Then what failed, for messages; else NULL. */
 const char *disk_has_failed(void);
 
+/* How many calls that could have failed there were since disk_fail. */
+unsigned int disk_calls(void);
+
 #endif

@@ -49,11 +49,16 @@ tests_check_gc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=transaction_begin
 check_LIBRARIES = tests/libdb-small.a
 tests_libdb_small_a_SOURCES = $(libdb_a_SOURCES)
 tests_libdb_small_a_CPPFLAGS = $(AM_CPPFLAGS) -DSTEP_PAGES=512 -DSTEP_IDS=256
-UNIT_TESTS += tests/check-crash
-tests_check_crash_SOURCES = tests/check-crash.c \
-	tests/disk.c tests/disk.h tests/disk-cut.c tests/disk-private.h \
+disk_sources = tests/disk.c tests/disk.h tests/disk-cut.c tests/disk-private.h \
 	tests/scenarios.c tests/scenarios.h tests/store-fixture.h tests/unit.h
+UNIT_TESTS += tests/check-crash tests/check-faults
+tests_check_crash_SOURCES = tests/check-crash.c $(disk_sources)
 tests_check_crash_LDADD = tests/libdb-small.a $(LDADD)
+tests_check_faults_SOURCES = tests/check-faults.c tests/memory.c tests/memory.h $(disk_sources)
+tests_check_faults_LDADD = tests/libdb-small.a $(LDADD)
+tests_check_faults_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
+	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=asprintf,--wrap=realpath \
+	-Wl,--wrap=open_memstream
 # fusefs
 UNIT_TESTS += tests/check-view
 tests_check_view_SOURCES = tests/check-view.c tests/unit.h

@@ -14,16 +14,19 @@
 #define SMALL_PAGES 150
 #define LARGE_PAGES 1400 /* several steps of an import, with tests/libdb-small.a */
 
+/* What is imported, and as a file. */
 static char *images[4];
+static int image_files[ARRAY_SIZE(images)];
+static const uint64_t image_pages[ARRAY_SIZE(images)] = {SMALL_PAGES, SMALL_PAGES, LARGE_PAGES, 8};
 
 void scenarios_start(void)
 {
-	images[0] = fixture_image(SMALL_PAGES, 50);
-	images[1] = fixture_image(SMALL_PAGES, 51);
+	for (size_t i = 0; i < ARRAY_SIZE(images); i++)
+		images[i] = fixture_image(image_pages[i], 50 + (unsigned int)i);
 	/* one that shares a stretch with the first, and single pages */
 	memcpy(images[1] + 40 * PAGE_BYTES, images[0] + 40 * PAGE_BYTES, 50 * PAGE_BYTES);
-	images[2] = fixture_image(LARGE_PAGES, 52);
-	images[3] = fixture_image(8, 53);
+	for (size_t i = 0; i < ARRAY_SIZE(images); i++)
+		image_files[i] = fixture_file(images[i], image_pages[i], true);
 }
 
 int scenario_open(const char *dir)
@@ -52,10 +55,9 @@ static struct shadow_snapshot *shadow_find(struct shadow *now, const char *name)
 	ck_abort_msg("no %s in the shadow", name);
 }
 
-static int import(struct shadow *now, const char *name, const char *image, uint64_t npages,
-		  const char *vmstate)
+static int import(struct shadow *now, const char *name, size_t image, const char *vmstate)
 {
-	struct import_request request = {.name = name, .image = "image"};
+	struct import_request request = {.name = name, .image = "image", .image_fd = image_files[image]};
 	struct snapshot_row row;
 	struct shadow_snapshot *added;
 	int r;
@@ -64,13 +66,11 @@ static int import(struct shadow *now, const char *name, const char *image, uint6
 		request.vmstate = vmstate;
 		request.vmstate_len = strlen(vmstate);
 	}
-	request.image_fd = fixture_file(image, npages, true);
 	r = import_image(fixture_store, &request, &row);
-	close(request.image_fd);
 	if (r < 0)
 		return r;
 	added = &now->all[now->n++];
-	*added = (struct shadow_snapshot){.image = image, .npages = npages};
+	*added = (struct shadow_snapshot){.image = images[image], .npages = image_pages[image]};
 	strcpy(added->name, name);
 	strcpy(added->vmstate, vmstate);
 	return 0;
@@ -78,17 +78,17 @@ static int import(struct shadow *now, const char *name, const char *image, uint6
 
 static int import_a(struct shadow *now)
 {
-	return import(now, "a", images[0], SMALL_PAGES, "");
+	return import(now, "a", 0, "");
 }
 
 static int import_b(struct shadow *now)
 {
-	return import(now, "b", images[1], SMALL_PAGES, "state of b");
+	return import(now, "b", 1, "state of b");
 }
 
 static int import_large(struct shadow *now)
 {
-	return import(now, "large", images[2], LARGE_PAGES, "");
+	return import(now, "large", 2, "");
 }
 
 static int rename_b(struct shadow *now)
@@ -299,7 +299,7 @@ void scenario_prove(const struct shadow *now, const char *told)
 	int r;
 
 	prove_check(told);
-	r = import(&with, "proof", images[3], 8, "");
+	r = import(&with, "proof", 3, "");
 	ck_assert_msg(r == 0, "%s: an import: %s", told, fail_text(r));
 	prove_packs(told);
 	ck_assert_msg(scenario_holds(&with, why, sizeof(why)), "%s: after an import: %s", told,
