@@ -146,8 +146,8 @@ UNIT_TESTS += tests/check-receive
 tests_check_receive_SOURCES = tests/check-receive.c tests/unit.h
 tests_check_receive_LDADD = $(handler_test_libs)
 SCRIPT_TESTS += \
-	tests/test-handler-control.sh \
 	tests/test-handler-bystanders.sh \
+	tests/test-handler-control.sh \
 	tests/test-handler-failure.sh \
 	tests/test-handler-fill.sh \
 	tests/test-handler-flood.sh \
@@ -156,7 +156,6 @@ SCRIPT_TESTS += \
 	tests/test-handler-many.sh \
 	tests/test-handler-socket.sh \
 	tests/test-handler-source.sh \
-	tests/test-handler-stop.sh
 	tests/test-handler-stop.sh \
 	tests/test-handler-view.sh
 EXTRA_DIST += tests/handler-functions.sh
