@@ -12,7 +12,7 @@ start_handler socket image 2>log
 fds=$(fds_at_rest "$handler_pid")
 bystanders_start 8 image socket
 expect_workers 8 "$handler_pid"
-expect_fds $((fds + 24)) "$handler_pid"
+expect_fds $((fds + 32)) "$handler_pid"
 "$top_builddir/tests/hostile" -s socket -i image --handler "$handler_pid" --log log
 got=$?
 [ $got -ne 77 ] || skip "needs userfaultfd with events"
@@ -27,7 +27,7 @@ expect_end 0 "$handler_pid"
 
 # There is always room for the descriptors of a message: of those that the kernel can
 # put nowhere it closes the last copy. So only as many machines are served as leave it.
-ulimit -n 340 || fail "ulimit"
+ulimit -n 345 || fail "ulimit"
 start_handler socket image --stats=stats.json 2>log
 bystanders_start 3 image socket
 "$top_builddir/tests/hostile" -s socket -i image --handler "$handler_pid" --log log \
