@@ -115,6 +115,20 @@ int uffd_wake(int uffd, uint64_t va, uint64_t len)
 	return ioctl(uffd, UFFDIO_WAKE, &range) < 0 ? -errno : 0;
 }
 
+int uffd_is_huge(int uffd, uint64_t va, uint64_t len, bool *ret)
+{
+	struct uffdio_register reg = {
+		.range = {.start = va, .len = len},
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+
+	if (ioctl(uffd, UFFDIO_REGISTER, &reg) < 0)
+		return -errno;
+	/* of hugetlb, and of nothing else, the kernel cannot make a page of zeros */
+	*ret = !(reg.ioctls & (UINT64_C(1) << _UFFDIO_ZEROPAGE));
+	return 0;
+}
+
 int uffd_unregister(int uffd, uint64_t va, uint64_t len)
 {
 	struct uffdio_range range = {.start = va, .len = len};

@@ -71,6 +71,11 @@ int uffd_wake(int uffd, uint64_t va, uint64_t len) MUST_CHECK;
  * or only about to be queued. */
 bool uffd_removal_pending(int uffd);
 
+/* Whether memory registered in [va, va + len) is all of huge pages. What of it is not
+ * registered becomes so; the rest stays as it is. -errno of ioctl(2): -ENOMEM, the process
+ * is gone; -EINVAL, there is none, or none of a kind that can be served. */
+int uffd_is_huge(int uffd, uint64_t va, uint64_t len, bool *ret) MUST_CHECK;
+
 /* Gives [va, va + len) back to the kernel: pages missing there will read as
  * zero. Wakes who waits. -errno of ioctl(2); -ENOMEM: the process is gone. */
 int uffd_unregister(int uffd, uint64_t va, uint64_t len) MUST_CHECK;

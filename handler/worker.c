@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
@@ -68,6 +69,29 @@ static void rights_drop(void)
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
+/*
+ * Small pages that are said to be huge would never all be installed: the kernel finds
+ * one of them present, and the machine touches the next again and again.
+ */
+static int huge_check(int uffd, const struct regions *regions)
+{
+	for (const struct region *r = regions->at; r < regions_end(regions); r++) {
+		bool huge = true;
+		int err =
+			r->page_size > REGIONS_PAGE ? uffd_is_huge(uffd, r->va, r->size, &huge) : 0;
+
+		if (err < 0)
+			return fail_with(-EBADMSG, "its memory at address 0x%" PRIx64 ": %s", r->va,
+					 strerror(-err));
+		if (!huge)
+			return fail_with(-EBADMSG,
+					 "its memory at address 0x%" PRIx64
+					 " has no pages of %" PRIu64 " bytes",
+					 r->va, r->page_size);
+	}
+	return 0;
+}
+
 static int handover_take(const struct worker_setup *setup)
 {
 	struct shared *shared = setup->shared;
@@ -78,6 +102,8 @@ static int handover_take(const struct worker_setup *setup)
 		r = handover_parse(shared->text, shared->text_len, &shared->regions);
 	if (r == 0)
 		r = regions_check(&shared->regions, source_size(setup->source));
+	if (r == 0)
+		r = huge_check(setup->uffd, &shared->regions);
 	return r;
 }
 

@@ -74,18 +74,20 @@ static size_t region_bytes(const struct memory *memory, size_t region)
 	return pages * memory->unit;
 }
 
-/* A page that nobody may touch stays on both sides, so regions never adjoin. */
+/* A page that nobody may touch stays on both sides, so regions never adjoin. They begin
+ * where a huge page could, so that small ones can be passed off as such. */
 static unsigned char *region_map(size_t len, bool huge)
 {
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (huge ? MAP_HUGETLB : 0);
 	unsigned char *start;
 
 	if (!huge) {
-		start = mmap(NULL, len + 2 * SMALL_PAGE, PROT_NONE, flags, -1, 0);
-		if (start == MAP_FAILED ||
-		    mprotect(start + SMALL_PAGE, len, PROT_READ | PROT_WRITE))
+		start = mmap(NULL, len + 2 * HUGE_PAGE, PROT_NONE, flags, -1, 0);
+		if (start == MAP_FAILED)
 			err(1, "mmap of %zu bytes", len);
-		start += SMALL_PAGE;
+		start += HUGE_PAGE - (uintptr_t)start % HUGE_PAGE;
+		if (mprotect(start, len, PROT_READ | PROT_WRITE))
+			err(1, "mprotect of %zu bytes", len);
 		/* one page at a time, as a handler gets to see it */
 		(void)madvise(start, len, MADV_NOHUGEPAGE);
 		return start;

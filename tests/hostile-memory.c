@@ -9,6 +9,7 @@
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -30,6 +31,24 @@ static size_t half(const struct stage *stage)
 static size_t region_len(const struct stage *stage)
 {
 	return half(stage) * stage->memory.unit;
+}
+
+/* The first region is said to be of huge pages. Nobody could ever fill it: the rest of
+ * what would be one page is asked for again and again. */
+static void calls_small_pages_huge(struct stage *stage)
+{
+	struct handover_setup setup = {
+		.socket = stage->socket, .generation = "1.12", .send = "uffd"};
+	char text[512];
+
+	snprintf(text, sizeof(text),
+		 "[{\"base_host_virt_addr\":%ju,\"size\":%zu,\"offset\":0,\"page_size\":2097152},"
+		 "{\"base_host_virt_addr\":%ju,\"size\":%zu,\"offset\":%zu}]",
+		 (uintmax_t)(uintptr_t)stage->memory.starts[0], region_len(stage),
+		 (uintmax_t)(uintptr_t)stage->memory.starts[1], region_len(stage),
+		 region_len(stage));
+	setup.text = text;
+	stage->conn = memory_hand_over(&stage->memory, &setup);
 }
 
 static void forks(struct stage *stage)
@@ -214,6 +233,7 @@ const struct play hostile_memory_plays[] = {
 	ENDS("minor fault", "unexpected-event: a write-protect or minor", faults_minor,
 	     .features = UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM),
 	ENDS("stray page", "fault-outside-regions", touches_a_stray_page, 0),
+	ENDS("calls small pages huge", "has no pages of 2097152 bytes", calls_small_pages_huge, 0),
 	SERVED("user mode only", compares_all, .user_only = true),
 	SERVED("blocking", compares_all, .blocking = true),
 	SERVED("removes untold", removes_untold, .silent = true),
