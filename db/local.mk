@@ -9,6 +9,8 @@ libdb_a_SOURCES = \
 	db/check.c db/check.h \
 	db/compare.c db/compare.h \
 	db/copy.c db/copy.h \
+	db/copy-match.c \
+	db/copy-private.h \
 	db/damage.c db/damage.h \
 	db/damage-private.h \
 	db/digest.c db/digest.h \
