@@ -322,7 +322,8 @@ int gc_packs_strays(struct gc *gc)
 	snprintf(packs, sizeof(packs), "%s/packs", store_path(index_store(gc->index)));
 	dir = opendir(packs);
 	if (!dir)
-		return fail_with(-errno, "%s: %s", packs, strerror(errno));
+		return fail_with(errno == ENOENT ? -EBADMSG : -errno, "%s: %s", packs,
+				 strerror(errno));
 	while (r == 0 && (entry = readdir(dir))) {
 		uint32_t number = number_of(entry->d_name);
 
