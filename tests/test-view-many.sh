@@ -37,3 +37,8 @@ after=$(resident "$pid")
 [ "$(sort -u listing | wc -l)" = 100000 ] || fail "an entry is there twice"
 [ $((after - before)) -lt 16384 ] || fail "the listing took $((after - before)) KiB"
 same one.img view/one/mem
+pagoda -s store ls >listing || fail "ls"
+[ "$(wc -l <listing)" = 100001 ] || fail "ls printed $(wc -l <listing) lines"
+pagoda -s store gc >out || fail "gc of 100,000 snapshots"
+expect_text "gave back 0 B: 0 pages and 0 packs" out
+same one.img view/one/mem
