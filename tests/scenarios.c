@@ -8,6 +8,8 @@
 
 #include "db/attachment.h"
 #include "db/check.h"
+#include "db/copy.h"
+#include "db/gc.h"
 #include "db/sql.h"
 #include "tests/store-fixture.h"
 
@@ -15,17 +17,58 @@
 #define LARGE_PAGES 1400 /* several steps of an import, with tests/libdb-small.a */
 
 /* What is imported, and as a file. */
-static char *images[4];
-static int image_files[ARRAY_SIZE(images)];
-static const uint64_t image_pages[ARRAY_SIZE(images)] = {SMALL_PAGES, SMALL_PAGES, LARGE_PAGES, 8};
+enum image {
+	IMAGE_A,
+	IMAGE_B,     /* shares a stretch with A, and single pages */
+	IMAGE_LARGE, /* several steps of an import, with tests/libdb-small.a */
+	IMAGE_PROOF,
+	IMAGE_CHILD, /* A with some pages changed */
+	IMAGE_GRAND, /* that with some more, zeros among them */
+	IMAGE_PART,  /* a few pages of LARGE */
+	IMAGES,
+};
+static char *images[IMAGES];
+static int image_files[IMAGES];
+static int diff_file; /* GRAND over CHILD */
+static const uint64_t image_pages[IMAGES] = {
+	[IMAGE_A] = SMALL_PAGES,    [IMAGE_B] = SMALL_PAGES,	 [IMAGE_LARGE] = LARGE_PAGES,
+	[IMAGE_PROOF] = 8,	    [IMAGE_CHILD] = SMALL_PAGES, [IMAGE_GRAND] = SMALL_PAGES,
+	[IMAGE_PART] = SMALL_PAGES,
+};
+
+static char *page_of(enum image image, uint64_t pgno)
+{
+	return images[image] + pgno * PAGE_BYTES;
+}
+
+/* What GRAND changes: every 7th page, half of them to zeros; some stay as they are. */
+static void make_grand(void)
+{
+	memcpy(images[IMAGE_GRAND], images[IMAGE_CHILD], SMALL_PAGES * PAGE_BYTES);
+	diff_file = memfd_create("diff", MFD_CLOEXEC);
+	ck_assert_int_eq(ftruncate(diff_file, SMALL_PAGES * PAGE_BYTES), 0);
+	for (uint64_t pgno = 0; pgno < SMALL_PAGES; pgno += 7) {
+		char *page = page_of(IMAGE_GRAND, pgno);
+
+		if (pgno % 2)
+			memset(page, 0, PAGE_BYTES);
+		else if (pgno % 4)
+			memcpy(page, page_of(IMAGE_LARGE, pgno), PAGE_BYTES);
+		ck_assert_int_eq(pwrite(diff_file, page, PAGE_BYTES, (off_t)(pgno * PAGE_BYTES)),
+				 PAGE_BYTES);
+	}
+}
 
 void scenarios_start(void)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(images); i++)
+	for (size_t i = 0; i < IMAGES; i++)
 		images[i] = fixture_image(image_pages[i], 50 + (unsigned int)i);
-	/* one that shares a stretch with the first, and single pages */
-	memcpy(images[1] + 40 * PAGE_BYTES, images[0] + 40 * PAGE_BYTES, 50 * PAGE_BYTES);
-	for (size_t i = 0; i < ARRAY_SIZE(images); i++)
+	memcpy(page_of(IMAGE_B, 40), page_of(IMAGE_A, 40), 50 * PAGE_BYTES);
+	memcpy(page_of(IMAGE_CHILD, 0), page_of(IMAGE_A, 0), 100 * PAGE_BYTES);
+	memset(page_of(IMAGE_CHILD, 20), 0, 5 * PAGE_BYTES);
+	memcpy(page_of(IMAGE_PART, 30), page_of(IMAGE_LARGE, 700), 40 * PAGE_BYTES);
+	make_grand();
+	for (size_t i = 0; i < IMAGES; i++)
 		image_files[i] = fixture_file(images[i], image_pages[i], true);
 }
 
@@ -55,11 +98,20 @@ static struct shadow_snapshot *shadow_find(struct shadow *now, const char *name)
 	ck_abort_msg("no %s in the shadow", name);
 }
 
-static int import(struct shadow *now, const char *name, size_t image, const char *vmstate)
+static void shadow_add(struct shadow *now, const char *name, enum image image, const char *vmstate)
 {
-	struct import_request request = {.name = name, .image = "image", .image_fd = image_files[image]};
+	struct shadow_snapshot *added = &now->all[now->n++];
+
+	*added = (struct shadow_snapshot){.image = images[image], .npages = image_pages[image]};
+	strcpy(added->name, name);
+	strcpy(added->vmstate, vmstate);
+}
+
+static int import(struct shadow *now, const char *name, enum image image, const char *vmstate)
+{
+	struct import_request request = {
+		.name = name, .image = "image", .image_fd = image_files[image]};
 	struct snapshot_row row;
-	struct shadow_snapshot *added;
 	int r;
 
 	if (vmstate[0]) {
@@ -67,28 +119,58 @@ static int import(struct shadow *now, const char *name, size_t image, const char
 		request.vmstate_len = strlen(vmstate);
 	}
 	r = import_image(fixture_store, &request, &row);
-	if (r < 0)
-		return r;
-	added = &now->all[now->n++];
-	*added = (struct shadow_snapshot){.image = images[image], .npages = image_pages[image]};
-	strcpy(added->name, name);
-	strcpy(added->vmstate, vmstate);
-	return 0;
+	if (r == 0)
+		shadow_add(now, name, image, vmstate);
+	return r;
+}
+
+/* Over a parent, from the whole image or from a diff. */
+static int import_over(struct shadow *now, const char *name, enum image image, const char *parent,
+		       int diff)
+{
+	struct import_request request = {
+		.name = name,
+		.parent = parent,
+		.image = "image",
+		.image_fd = diff >= 0 ? diff : image_files[image],
+		.is_diff = diff >= 0,
+	};
+	struct snapshot_row row;
+	int r = import_image(fixture_store, &request, &row);
+
+	if (r == 0)
+		shadow_add(now, name, image, "");
+	return r;
 }
 
 static int import_a(struct shadow *now)
 {
-	return import(now, "a", 0, "");
+	return import(now, "a", IMAGE_A, "");
 }
 
 static int import_b(struct shadow *now)
 {
-	return import(now, "b", 1, "state of b");
+	return import(now, "b", IMAGE_B, "state of b");
 }
 
 static int import_large(struct shadow *now)
 {
-	return import(now, "large", 2, "");
+	return import(now, "large", IMAGE_LARGE, "");
+}
+
+static int import_part(struct shadow *now)
+{
+	return import(now, "part", IMAGE_PART, "");
+}
+
+static int import_child(struct shadow *now)
+{
+	return import_over(now, "child", IMAGE_CHILD, "a", -1);
+}
+
+static int import_grand(struct shadow *now)
+{
+	return import_over(now, "grand", IMAGE_GRAND, "child", diff_file);
 }
 
 static int rename_b(struct shadow *now)
@@ -133,6 +215,44 @@ static int remove_b(struct shadow *now)
 static int remove_large(struct shadow *now)
 {
 	return remove_named(now, "large");
+}
+
+static int remove_child(struct shadow *now)
+{
+	return remove_named(now, "child");
+}
+
+static int remove_grand(struct shadow *now)
+{
+	return remove_named(now, "grand");
+}
+
+static int collect(struct shadow *now)
+{
+	struct gc_request request = {.progress = NULL};
+	struct gc_report report;
+
+	(void)now;
+	return gc_run(fixture_index, &request, &report);
+}
+
+/* A store that is not the fixture's, with layers to copy from. Left open. */
+static struct index *source_index;
+
+static int copy_grand(struct shadow *now)
+{
+	struct copy_request request = {.name = "grand"};
+	struct copy_report report;
+	struct snapshot_row row;
+	bool has_child = now->n == 2;
+	int r = copy_snapshot(source_index, fixture_index, &request, &report, &row);
+
+	if (r < 0)
+		return r;
+	if (!has_child)
+		shadow_add(now, "child", IMAGE_CHILD, "");
+	shadow_add(now, "grand", IMAGE_GRAND, "");
+	return 0;
 }
 
 static int record(struct shadow *now, const char *text)
@@ -180,6 +300,46 @@ static void prepare_a_b_large(struct shadow *now)
 	CK_OK(import_large(now));
 }
 
+static void prepare_layers(struct shadow *now)
+{
+	prepare_a(now);
+	CK_OK(import_child(now));
+	CK_OK(import_grand(now));
+}
+
+/* A pack of which little is needed. */
+static void prepare_garbage(struct shadow *now)
+{
+	prepare_a(now);
+	CK_OK(import_large(now));
+	CK_OK(import_part(now));
+	CK_OK(remove_large(now));
+}
+
+/* The source beside the root of the store, and its lowest layer here. */
+static void prepare_source(struct shadow *now)
+{
+	struct shadow there = {0};
+	struct store *store = fixture_store;
+	struct index *index = fixture_index;
+	struct pages *pages = fixture_pages;
+	char dir[sizeof(fixture_dir)];
+	char source[sizeof(fixture_dir) + 16];
+
+	strcpy(dir, fixture_dir);
+	prepare_a(now);
+	snprintf(source, sizeof(source), "%s/../../source", dir);
+	CK_OK(store_init(source));
+	CK_OK(scenario_open(source));
+	prepare_layers(&there);
+	source_index = fixture_index;
+	pages_close(fixture_pages);
+	strcpy(fixture_dir, dir);
+	fixture_store = store;
+	fixture_index = index;
+	fixture_pages = pages;
+}
+
 const struct scenario scenarios[] = {
 	{"import", prepare_none, {{"import a", import_a}, {"import b", import_b}}},
 	{"import in steps", prepare_a, {{"import large", import_large}}},
@@ -191,6 +351,10 @@ const struct scenario scenarios[] = {
 	{"remove and import",
 	 prepare_a_b,
 	 {{"rm a", remove_a}, {"import a", import_a}, {"rm b", remove_b}, {"import b", import_b}}},
+	{"layers", prepare_a, {{"import child", import_child}, {"import grand", import_grand}}},
+	{"remove layers", prepare_layers, {{"rm grand", remove_grand}, {"rm child", remove_child}}},
+	{"gc", prepare_garbage, {{"gc", collect}, {"gc again", collect}}},
+	{"copy", prepare_source, {{"copy grand", copy_grand}}},
 };
 const size_t nscenarios = ARRAY_SIZE(scenarios);
 
@@ -299,7 +463,7 @@ void scenario_prove(const struct shadow *now, const char *told)
 	int r;
 
 	prove_check(told);
-	r = import(&with, "proof", 3, "");
+	r = import(&with, "proof", IMAGE_PROOF, "");
 	ck_assert_msg(r == 0, "%s: an import: %s", told, fail_text(r));
 	prove_packs(told);
 	ck_assert_msg(scenario_holds(&with, why, sizeof(why)), "%s: after an import: %s", told,
