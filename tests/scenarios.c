@@ -66,7 +66,7 @@ void scenarios_start(void)
 	memcpy(page_of(IMAGE_B, 40), page_of(IMAGE_A, 40), 50 * PAGE_BYTES);
 	memcpy(page_of(IMAGE_CHILD, 0), page_of(IMAGE_A, 0), 100 * PAGE_BYTES);
 	memset(page_of(IMAGE_CHILD, 20), 0, 5 * PAGE_BYTES);
-	memcpy(page_of(IMAGE_PART, 30), page_of(IMAGE_LARGE, 700), 40 * PAGE_BYTES);
+	memcpy(page_of(IMAGE_PART, 30), page_of(IMAGE_LARGE, 0), 60 * PAGE_BYTES);
 	make_grand();
 	for (size_t i = 0; i < IMAGES; i++)
 		image_files[i] = fixture_file(images[i], image_pages[i], true);
