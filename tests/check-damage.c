@@ -233,6 +233,16 @@ START_TEST(a_damaged_or_missing_log_is_noticed)
 		ck_assert_int_ne(r, -ENOENT);
 		log.bytes[at] ^= 4;
 	}
+	/* cut short anywhere: its last commit is gone, and that is told */
+	for (int round = 0; round < rounds_get(100, 1000); round++) {
+		struct file part = log;
+
+		part.len = (size_t)rand_r(&seed) % log.len;
+		file_store(&index);
+		file_store(&part);
+		remove_file("index.db-shm");
+		ck_assert_int_eq(look("b", image), -EBADMSG);
+	}
 	file_store(&index);
 	remove_file("index.db-wal");
 	remove_file("index.db-shm");
