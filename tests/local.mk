@@ -52,6 +52,9 @@ tests_libdb_small_a_CPPFLAGS = $(AM_CPPFLAGS) -DSTEP_PAGES=512 -DSTEP_IDS=256 \
 	-DMARKS_IDS=256 -DMARKS_EXTENTS=4 -DGC_ROWS=64 -DGC_STEP_ROWS=50 -DGC_ENTRIES=40
 disk_sources = tests/disk.c tests/disk.h tests/disk-cut.c tests/disk-private.h \
 	tests/scenarios.c tests/scenarios.h tests/store-fixture.h tests/unit.h
+UNIT_TESTS += tests/check-writers
+tests_check_writers_SOURCES = tests/check-writers.c tests/store-fixture.h tests/unit.h
+tests_check_writers_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=sqlite3_wal_checkpoint_v2
 UNIT_TESTS += tests/check-crash tests/check-faults
 tests_check_crash_SOURCES = tests/check-crash.c $(disk_sources)
 tests_check_crash_LDADD = tests/libdb-small.a $(LDADD)
@@ -237,6 +240,21 @@ SCRIPT_TESTS += \
 	tests/test-cli-readonly.sh \
 	tests/test-cli-space.sh \
 	tests/test-cli-views.sh
+
+# a clock that jumps, for LD_PRELOAD
+check_DATA = tests/clock-jump.so
+tests/clock-jump.so: tests/clock-jump.c
+	$(AM_V_CC)$(MKDIR_P) tests && $(CC) -O2 -Wall -shared -fPIC -o $@ '$(srcdir)/tests/clock-jump.c'
+CLEANFILES += tests/clock-jump.so
+EXTRA_DIST += tests/clock-jump.c
+SCRIPT_TESTS += tests/test-clock.sh
+
+# the model test
+check_PROGRAMS += tests/model
+tests_model_SOURCES = tests/model.c tests/model.h \
+	tests/model-compare.c tests/model-draft.c tests/model-store.c
+tests_model_LDADD =
+SCRIPT_TESTS += tests/test-model.sh
 
 # tree
 check_PROGRAMS += tests/demo-process
