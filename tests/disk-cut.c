@@ -229,7 +229,7 @@ static void write_file(const char *path, const void *bytes, size_t len)
 {
 	FILE *file = fopen(path, "w");
 
-	if (!file || fwrite(bytes, 1, len, file) != len || fclose(file) != 0) {
+	if (!file || (len > 0 && fwrite(bytes, 1, len, file) != len) || fclose(file) != 0) {
 		fprintf(stderr, "%s cannot be written\n", path);
 		abort();
 	}
