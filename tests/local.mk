@@ -78,6 +78,7 @@ SCRIPT_TESTS += \
 	tests/test-view-churn.sh \
 	tests/test-view-damage.sh \
 	tests/test-view-fstab.sh \
+	tests/test-view-interrupt.sh \
 	tests/test-view-layers.sh \
 	tests/test-view-gc.sh \
 	tests/test-view-many.sh \
