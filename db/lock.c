@@ -6,6 +6,7 @@
  *   1               the writer lock
  *   2               who collects garbage
  *   LEASES + id     the lease of snapshot id
+ *   WRITES + id     the write lease of draft id
  *
  * A holder file whose byte 0 nobody locks is left over; the next process that opens
  * the store locks that byte itself and removes the file. Its maker, should it come
@@ -37,11 +38,12 @@
 #define BYTE_WRITER 1
 #define BYTE_COLLECTOR 2
 #define BYTE_LEASES 4096
+#define BYTE_WRITES (UINT64_C(1) << 62)
 #define HOLDER_TEXT_MAX 512
 #define HOLDER_TRIES 16
 
 struct lease {
-	uint64_t id;
+	uint64_t byte;
 	unsigned int count;
 	bool exclusive;
 };
@@ -368,16 +370,16 @@ void locks_drop_writer(struct locks *locks)
 }
 
 /* Called with the mutex held. */
-static struct lease *lease_find(struct locks *locks, uint64_t id)
+static struct lease *lease_find(struct locks *locks, uint64_t byte)
 {
 	for (size_t i = 0; i < locks->nleases; i++)
-		if (locks->leases[i].id == id)
+		if (locks->leases[i].byte == byte)
 			return &locks->leases[i];
 	return NULL;
 }
 
 /* Called with the mutex held. NULL when out of memory. */
-static struct lease *lease_add(struct locks *locks, uint64_t id)
+static struct lease *lease_add(struct locks *locks, uint64_t byte)
 {
 	if (locks->nleases == locks->room) {
 		size_t room = locks->room ? 2 * locks->room : 16;
@@ -388,23 +390,23 @@ static struct lease *lease_add(struct locks *locks, uint64_t id)
 		locks->leases = leases;
 		locks->room = room;
 	}
-	locks->leases[locks->nleases] = (struct lease){.id = id};
+	locks->leases[locks->nleases] = (struct lease){.byte = byte};
 	return &locks->leases[locks->nleases++];
 }
 
 /* Called with the mutex held: the process lets the byte go. */
 static void lease_remove(struct locks *locks, struct lease *lease)
 {
-	holder_mark(locks, F_UNLCK, BYTE_LEASES + lease->id);
-	(void)!byte_lock(locks->fd, F_UNLCK, BYTE_LEASES + lease->id);
+	holder_mark(locks, F_UNLCK, lease->byte);
+	(void)!byte_lock(locks->fd, F_UNLCK, lease->byte);
 	*lease = locks->leases[--locks->nleases];
 	pthread_cond_broadcast(&locks->changed);
 }
 
 /* One try, with the mutex held: 0 or -EAGAIN or another -errno. */
-static int lease_try(struct locks *locks, uint64_t id, bool exclusive)
+static int lease_try(struct locks *locks, uint64_t byte, bool exclusive)
 {
-	struct lease *lease = lease_find(locks, id);
+	struct lease *lease = lease_find(locks, byte);
 	int r;
 
 	if (lease && (exclusive || lease->exclusive))
@@ -413,28 +415,28 @@ static int lease_try(struct locks *locks, uint64_t id, bool exclusive)
 		lease->count++;
 		return 0;
 	}
-	lease = lease_add(locks, id);
+	lease = lease_add(locks, byte);
 	if (!lease)
 		return fail_with(-ENOMEM, "out of memory");
-	r = byte_lock(locks->fd, exclusive ? F_WRLCK : F_RDLCK, BYTE_LEASES + id);
+	r = byte_lock(locks->fd, exclusive ? F_WRLCK : F_RDLCK, byte);
 	if (r < 0) {
 		locks->nleases--;
 		return r;
 	}
 	lease->count = 1;
 	lease->exclusive = exclusive;
-	holder_mark(locks, F_WRLCK, BYTE_LEASES + id);
+	holder_mark(locks, F_WRLCK, byte);
 	return 0;
 }
 
-static int lease_take(struct locks *locks, uint64_t id, bool exclusive, unsigned int wait_ms)
+static int lease_take(struct locks *locks, uint64_t byte, bool exclusive, unsigned int wait_ms)
 {
 	uint64_t deadline = clock_monotonic_ns() + wait_ms * NS_PER_MS;
 	char text[HOLDER_TEXT_MAX];
 	int r;
 
 	pthread_mutex_lock(&locks->mutex);
-	while ((r = lease_try(locks, id, exclusive)) == -EAGAIN) {
+	while ((r = lease_try(locks, byte, exclusive)) == -EAGAIN) {
 		uint64_t now = clock_monotonic_ns();
 		struct timespec until = to_timespec(MIN(deadline, now + 10 * NS_PER_MS));
 
@@ -445,21 +447,22 @@ static int lease_take(struct locks *locks, uint64_t id, bool exclusive, unsigned
 	}
 	pthread_mutex_unlock(&locks->mutex);
 	if (r == -EAGAIN)
-		return fail_with(-EBUSY, "in use by %s",
-				 holder_find(locks, BYTE_LEASES + id, text, sizeof(text)));
+		return fail_with(-EBUSY, "%s by %s",
+				 byte < BYTE_WRITES ? "in use" : "open for writing",
+				 holder_find(locks, byte, text, sizeof(text)));
 	return r;
 }
 
 int locks_take_lease(struct locks *locks, uint64_t id)
 {
-	return lease_take(locks, id, false, LOCK_LEASE_WAIT_MS);
+	return lease_take(locks, BYTE_LEASES + id, false, LOCK_LEASE_WAIT_MS);
 }
 
 int locks_take_exclusive(struct locks *locks, uint64_t id, unsigned int wait_ms)
 {
 	if (!locks->writable)
 		return fail_with(-EROFS, "the store cannot be written by this user or here");
-	return lease_take(locks, id, true, wait_ms);
+	return lease_take(locks, BYTE_LEASES + id, true, wait_ms);
 }
 
 bool locks_is_leased_by_others(struct locks *locks, uint64_t id)
@@ -473,7 +476,7 @@ bool locks_is_leased(struct locks *locks, uint64_t id)
 	bool ours;
 
 	pthread_mutex_lock(&locks->mutex);
-	ours = lease_find(locks, id) != NULL;
+	ours = lease_find(locks, BYTE_LEASES + id) != NULL;
 	pthread_mutex_unlock(&locks->mutex);
 	return ours || locks_is_leased_by_others(locks, id);
 }
@@ -501,16 +504,33 @@ void locks_drop_collector(struct locks *locks)
 	(void)!byte_lock(locks->fd, F_UNLCK, BYTE_COLLECTOR);
 }
 
-bool locks_drop_lease(struct locks *locks, uint64_t id)
+static bool lease_drop(struct locks *locks, uint64_t byte)
 {
 	struct lease *lease;
 	bool others;
 
 	pthread_mutex_lock(&locks->mutex);
-	lease = lease_find(locks, id);
+	lease = lease_find(locks, byte);
 	if (lease && --lease->count == 0)
 		lease_remove(locks, lease);
 	others = locks->nleases > 0;
 	pthread_mutex_unlock(&locks->mutex);
 	return others;
+}
+
+bool locks_drop_lease(struct locks *locks, uint64_t id)
+{
+	return lease_drop(locks, BYTE_LEASES + id);
+}
+
+int locks_take_write(struct locks *locks, uint64_t id, unsigned int wait_ms)
+{
+	if (!locks->writable)
+		return fail_with(-EROFS, "the store cannot be written by this user or here");
+	return lease_take(locks, BYTE_WRITES + id, true, wait_ms);
+}
+
+void locks_drop_write(struct locks *locks, uint64_t id)
+{
+	lease_drop(locks, BYTE_WRITES + id);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The locks of a store: the writer lock, and leases of snapshots.
+ * The locks of a store: the writer lock, leases of snapshots, write leases of drafts.
  *
  * All are open-file-description locks on bytes of STORE/lock, so they die with
  * their process. The same bytes are locked in STORE/holders/PID, a file that says
@@ -8,7 +8,7 @@
  *
  * A struct locks is shared by the threads of a process. An open file description
  * does not exclude itself, so threads are kept apart by mutexes here.
- * Order: the mutex inside, a lease, the writer lock. Nobody waits for a lease
+ * Order: the mutex inside, a lease, a write lease, the writer lock. Nobody waits for a lease
  * with the writer lock held.
  */
 #ifndef PAGODA_DB_LOCK_H
@@ -57,5 +57,10 @@ void locks_drop_collector(struct locks *locks);
 
 /* Ends a lease of either kind. Returns whether this process holds any other. */
 bool locks_drop_lease(struct locks *locks, uint64_t id);
+
+/* The write lease of a draft, beside its lease: one process changes it at a time.
+ * Waits wait_ms for another to let it go, then -EBUSY that names who has it. */
+int locks_take_write(struct locks *locks, uint64_t id, unsigned int wait_ms) MUST_CHECK;
+void locks_drop_write(struct locks *locks, uint64_t id);
 
 #endif
