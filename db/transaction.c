@@ -9,7 +9,9 @@
  *   end      ROLLBACK
  *
  * A STEP commits with synchronous NORMAL: its pages wait in the log in order and
- * the next CATALOG commit, or a checkpoint, syncs them.
+ * the next CATALOG commit, or a checkpoint, syncs them. A DURABLE one costs one
+ * flush, of the log. Its checkpoints leave the log as long as it is: writing over
+ * it is half as dear as making it longer.
  */
 #include "config.h"
 
@@ -66,8 +68,8 @@ int transaction_begin(struct index *index, enum transaction_kind kind, struct in
 	/* ready before it is needed: out of memory it could not be made */
 	r = sql_get(index, rollback_sql, &rollback);
 	if (r == 0)
-		r = sql_do(index, kind == TRANSACTION_CATALOG ? "PRAGMA synchronous = FULL"
-							      : "PRAGMA synchronous = NORMAL");
+		r = sql_do(index, kind == TRANSACTION_STEP ? "PRAGMA synchronous = NORMAL"
+							   : "PRAGMA synchronous = FULL");
 	if (r == 0)
 		r = sql_do(index, "BEGIN IMMEDIATE");
 	if (r < 0) { /* BEGIN may have failed when all but done */
@@ -78,12 +80,13 @@ int transaction_begin(struct index *index, enum transaction_kind kind, struct in
 	return 0;
 }
 
-/* Moves the log into index.db, and empties the log where no reader is in it. A
+/* Moves the log into index.db, and empties the log where the mode says so and no
+ * reader is in it. A
  * failure costs nothing: the next one does it. */
-static void checkpoint(struct index *index)
+static void checkpoint(struct index *index, int mode)
 {
 	sqlite3_busy_timeout(index->db, 0);
-	sqlite3_wal_checkpoint_v2(index->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	sqlite3_wal_checkpoint_v2(index->db, "main", mode, NULL, NULL);
 	sqlite3_busy_timeout(index->db, INDEX_BUSY_WAIT_MS);
 	index->wal_pages = 0;
 }
@@ -117,7 +120,8 @@ int transaction_commit(struct index **open)
 	if (index->kind == TRANSACTION_CATALOG)
 		write_generation(index);
 	if (index->kind == TRANSACTION_CATALOG || index->wal_pages > WAL_PAGES_MAX)
-		checkpoint(index);
+		checkpoint(index, index->kind == TRANSACTION_DURABLE ? SQLITE_CHECKPOINT_PASSIVE
+								     : SQLITE_CHECKPOINT_TRUNCATE);
 	locks_drop_writer(index->store->locks);
 	*open = NULL;
 	return 0;

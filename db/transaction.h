@@ -20,6 +20,8 @@
 enum transaction_kind {
 	/* A step of a longer job: ordered, but not durable by itself. */
 	TRANSACTION_STEP,
+	/* A step that is durable when commit returns: pages of a draft that were synced. */
+	TRANSACTION_DURABLE,
 	/* Changes what exists: durable when commit returns, counted in generation. */
 	TRANSACTION_CATALOG,
 };
