@@ -106,6 +106,9 @@ int cmd_info(struct cli *cli);
 int cmd_rename(struct cli *cli);
 int cmd_note(struct cli *cli);
 int cmd_rm(struct cli *cli);
+/* drafts: */
+int cmd_fork(struct cli *cli);
+int cmd_seal(struct cli *cli);
 /* views: */
 int cmd_mount(struct cli *cli);
 int cmd_umount(struct cli *cli);

@@ -8,6 +8,7 @@ pagoda_SOURCES = \
 	cli/cmd-copy.c \
 	cli/cmd-gc.c \
 	cli/cmd-image.c \
+	cli/cmd-draft.c cli/cmd-image.c \
 	cli/cmd-snapshot.c \
 	cli/cmd-store.c \
 	cli/cmd-view.c \

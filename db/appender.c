@@ -39,6 +39,7 @@
 #ifndef STEP_PAGES /* tests make steps smaller */
 #define STEP_PAGES 8192
 #endif
+#define STEP_EDIT 4096 /* in a layer that has pages already: each run costs more */
 #define STEP_KEPT 2048 /* known pages whose bytes are kept: 8 MiB */
 
 /* A stretch of known pages at least this long is worth an extent of its own; in a
@@ -67,9 +68,11 @@ struct appender {
 	struct pack_writer *writer; /* owned; NULL before the first new page */
 	struct pack_writer *full;   /* owned; locked until its rows are committed, or NULL */
 	struct recent *recent;	    /* owned */
+	struct appender_edit *edit; /* borrowed; NULL: an import */
 	struct appender_totals totals;
-	struct extent last; /* the run that may go on; count 0: none yet */
-	uint64_t next_id;   /* while laying out */
+	struct appender_totals committed; /* of those */
+	struct extent last;		  /* the run that may go on; count 0: none yet */
+	uint64_t next_id;		  /* while laying out */
 	size_t nkept;
 	size_t npages;
 	struct step_page step[STEP_PAGES];
@@ -312,6 +315,8 @@ static int write_last(struct appender *a)
 
 	if (a->last.count == 0)
 		return 0;
+	if (a->edit)
+		return a->edit->run(a->edit, a->last.first, a->last.count, a->last.page);
 	r = sql_get(a->index, sql, &insert);
 	if (r < 0)
 		return r;
@@ -393,17 +398,27 @@ static int transact(struct appender *a, size_t *ret_missing)
 {
 	AUTO(transaction_end_at) struct index *open = NULL;
 	struct extent before = a->last;
-	int r = transaction_begin(a->index, TRANSACTION_STEP, &open);
+	int r = transaction_begin(a->index, a->edit ? TRANSACTION_DURABLE : TRANSACTION_STEP,
+				  &open);
 
 	if (r == 0)
 		r = confirm(a, ret_missing);
 	if (r < 0 || *ret_missing > 0)
 		return r;
+	if (a->edit)
+		a->edit->begin(a->edit);
 	r = lay_out(a);
+	if (r == 0 && a->edit)
+		r = a->edit->end(a->edit, a->totals.stored_pages - a->committed.stored_pages,
+				 a->totals.stored_bytes - a->committed.stored_bytes);
 	if (r == 0)
 		r = transaction_commit(&open);
 	if (r < 0)
 		a->last = before;
+	else if (a->edit) /* each step of an edit stands for itself */
+		a->last.count = 0;
+	if (r == 0)
+		a->committed = a->totals;
 	return r;
 }
 
@@ -435,7 +450,9 @@ static int step_commit(struct appender *a)
 /* Commits where a window more might not fit. */
 static int step_make_room(struct appender *a)
 {
-	if (a->npages + WINDOW_PAGES > STEP_PAGES || a->nkept + WINDOW_PAGES > STEP_KEPT)
+	size_t most = a->edit ? STEP_EDIT : STEP_PAGES;
+
+	if (a->npages + WINDOW_PAGES > most || a->nkept + WINDOW_PAGES > STEP_KEPT)
 		return step_commit(a);
 	return 0;
 }
@@ -462,6 +479,19 @@ int appender_add_zero(struct appender *a, uint64_t first, uint64_t count)
 	if (r == 0)
 		collect_zero(a, first, count);
 	return r;
+}
+
+void appender_edit(struct appender *a, struct appender_edit *edit)
+{
+	a->edit = edit;
+	a->last.count = 0;
+	a->npages = 0;
+	a->nkept = 0;
+	a->totals = a->committed;
+	/* what was replaced since, someone may be collecting as garbage */
+	recent_clear(a->recent);
+	if (a->writer)
+		pack_writer_truncate(a->writer);
 }
 
 int appender_finish(struct appender *a, struct appender_totals *ret)

@@ -2,7 +2,7 @@
 /*
  * The appender: windows of an image, in order, become pack bytes, page rows and
  * extents of a snapshot that is being imported. What is left out between them is
- * absent from its layer.
+ * absent from its layer. Or they change the layer of a draft: see appender_edit.
  *
  * Used by one thread, with its index. It commits in steps, each short under the
  * writer lock; pack bytes are durable before a step points at them.
@@ -39,6 +39,21 @@ int appender_add(struct appender *appender, const struct window *window) MUST_CH
 
 /* The next zero pages, of any number. */
 int appender_add_zero(struct appender *appender, uint64_t first, uint64_t count) MUST_CHECK;
+
+/*
+ * For a draft, which has pages already: each run of pages is given to run, in order,
+ * between begin and end of the transaction that makes it durable; end is told what
+ * the transaction added to packs. A transaction that fails is begun again, or left.
+ */
+struct appender_edit {
+	void (*begin)(struct appender_edit *edit);
+	int (*run)(struct appender_edit *edit, uint64_t first, uint64_t count, uint64_t page);
+	int (*end)(struct appender_edit *edit, uint64_t stored_pages, uint64_t stored_bytes);
+};
+
+/* Begins with the next pages of a draft; edit is borrowed until the next call. What
+ * a failure before left uncommitted is forgotten. */
+void appender_edit(struct appender *appender, struct appender_edit *edit);
 
 /* Commits the last step. */
 int appender_finish(struct appender *appender, struct appender_totals *ret) MUST_CHECK;

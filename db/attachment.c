@@ -17,7 +17,8 @@
 
 #define PIECE_BYTES (1 << 20)
 
-int attachment_read(struct index *index, uint64_t id, const char *name, void **ret_data,
+/* The snapshot's own, as attachment_read. */
+static int read_own(struct index *index, uint64_t id, const char *name, void **ret_data,
 		    size_t *ret_len)
 {
 	AUTO_RESET sqlite3_stmt *query = NULL;
@@ -48,6 +49,22 @@ int attachment_read(struct index *index, uint64_t id, const char *name, void **r
 	*ret_data = data;
 	*ret_len = len;
 	return 0;
+}
+
+int attachment_read(struct index *index, uint64_t id, const char *name, void **ret_data,
+		    size_t *ret_len)
+{
+	static const char sql[] = "SELECT parent FROM snapshot WHERE id = ?1 AND state = 1 AND "
+				  "parent IS NOT NULL";
+	int64_t parent;
+	int r = read_own(index, id, name, ret_data, ret_len);
+
+	if (r != -ENOENT || strcmp(name, "vmstate") != 0)
+		return r;
+	r = sql_number(index, sql, (int64_t)id, &parent);
+	if (r == 0) /* sealed, so with one of its own */
+		r = read_own(index, (uint64_t)parent, name, ret_data, ret_len);
+	return r == -ENOENT ? fail_with(r, "snapshot %" PRIu64 " has no %s", id, name) : r;
 }
 
 int attachment_check_size(const char *name, size_t len)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Small files kept with a snapshot: "vmstate" as it was given, "workingset".
+ * Small files kept with a snapshot: "vmstate" as it was given, "workingset". (And
+ * "changed" of drafts, which catalog.c reads and writes itself.)
  */
 #ifndef PAGODA_DB_ATTACHMENT_H
 #define PAGODA_DB_ATTACHMENT_H
@@ -14,8 +15,8 @@
 #define ATTACHMENT_BYTES_MAX (UINT64_C(64) << 20)
 
 /* Reads an attachment ("vmstate", "workingset") as a whole, proved against its
- * hash; the caller frees *ret_data, which is never NULL. -ENOENT where there is
- * none, -EBADMSG. */
+ * hash; the caller frees *ret_data, which is never NULL. A draft has its parent's
+ * vmstate until one is written. -ENOENT where there is none, -EBADMSG. */
 int attachment_read(struct index *index, uint64_t id, const char *name, void **ret_data,
 		    size_t *ret_len) MUST_CHECK;
 

@@ -4,9 +4,11 @@
 #include "db/catalog.h"
 
 #include <ctype.h>
+#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "base/fail.h"
 #include "db/catalog-private.h"
@@ -23,8 +25,11 @@
 	"SELECT s.id, s.name, s.parent, s.size, s.page_size, s.state, s.created_ns, s.note, "      \
 	"s.digest, s.layer_digest, s.data_pages, s.layer_data, s.layer_zero, s.stored_pages, "     \
 	"s.stored_bytes, p.name, "                                                                 \
-	"(SELECT length(data) FROM attachment WHERE snapshot = s.id AND name = 'vmstate'), "       \
-	"(SELECT length(data) FROM attachment WHERE snapshot = s.id AND name = 'workingset') "     \
+	"coalesce((SELECT length(data) FROM attachment WHERE snapshot = s.id AND "                 \
+	"name = 'vmstate'), CASE s.state WHEN 1 THEN (SELECT length(data) FROM attachment "        \
+	"WHERE snapshot = s.parent AND name = 'vmstate') END), "                                   \
+	"(SELECT length(data) FROM attachment WHERE snapshot = s.id AND name = 'workingset'), "    \
+	"(SELECT data FROM attachment WHERE snapshot = s.id AND name = 'changed') "                \
 	"FROM snapshot s LEFT JOIN snapshot p ON p.id = s.parent "
 
 enum row_column {
@@ -46,6 +51,13 @@ enum row_column {
 	COLUMN_PARENT_NAME,
 	COLUMN_VMSTATE,
 	COLUMN_WORKINGSET,
+	COLUMN_CHANGED,
+};
+
+/* The attachment "changed" of what is or was a draft: little-endian. */
+struct changed {
+	uint64_t version;
+	uint64_t ns;
 };
 
 int catalog_check_name(const char *name)
@@ -91,6 +103,22 @@ static bool digest_column(sqlite3_stmt *query, int column, uint8_t digest[DIGEST
 	return true;
 }
 
+/* What was never a draft has changed when it was created. */
+static bool changed_column(sqlite3_stmt *query, struct snapshot_row *row)
+{
+	struct changed changed;
+
+	row->changed_ns = row->created_ns;
+	if (sqlite3_column_type(query, COLUMN_CHANGED) == SQLITE_NULL)
+		return row->state != SNAPSHOT_DRAFT;
+	if (sqlite3_column_bytes(query, COLUMN_CHANGED) != sizeof(changed))
+		return false;
+	memcpy(&changed, sqlite3_column_blob(query, COLUMN_CHANGED), sizeof(changed));
+	row->version = le64toh(changed.version);
+	row->changed_ns = le64toh(changed.ns);
+	return row->version > 0;
+}
+
 static bool counts_are_sane(const struct snapshot_row *row)
 {
 	uint64_t npages = row->size / PAGE_BYTES;
@@ -127,7 +155,7 @@ static int row_parse(struct index *index, sqlite3_stmt *query, struct snapshot_r
 	if ((state != SNAPSHOT_DRAFT && state != SNAPSHOT_SEALED) ||
 	    sql_column(query, COLUMN_PAGE_SIZE) != PAGE_BYTES || row.size == 0 ||
 	    row.size % PAGE_BYTES != 0 || row.size > IMAGE_BYTES_MAX || !counts_are_sane(&row) ||
-	    row.has_digest != (state == SNAPSHOT_SEALED) ||
+	    row.has_digest != (state == SNAPSHOT_SEALED) || !changed_column(query, &row) ||
 	    !text_column(query, COLUMN_PARENT_NAME, row.parent_name, sizeof(row.parent_name)) ||
 	    !text_column(query, COLUMN_NOTE, row.note, sizeof(row.note)))
 		return fail_with(-EBADMSG, "%s: its row in the index is damaged", row.name);
@@ -241,6 +269,32 @@ int catalog_next_child(struct index *index, uint64_t parent, uint64_t after,
 		return fail_with(-EBADMSG, "the name of snapshot %" PRIu64 " is none", child.id);
 	*ret = child;
 	return 0;
+}
+
+int catalog_put_changed(struct index *index, uint64_t id, uint64_t version, uint64_t ns)
+{
+	static const char *const sql[] = {
+		"UPDATE attachment SET hash = ?2, data = ?3 WHERE snapshot = ?1 AND "
+		"name = 'changed'",
+		"INSERT INTO attachment (snapshot, name, hash, data) VALUES (?1, 'changed', ?2, ?3)",
+	};
+	struct changed changed = {.version = htole64(version), .ns = htole64(ns)};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(sql); i++) {
+		AUTO_RESET sqlite3_stmt *put = NULL;
+
+		r = sql_get(index, sql[i], &put);
+		if (r < 0)
+			return r;
+		sql_bind(put, 1, id);
+		sql_bind(put, 2, XXH3_64bits(&changed, sizeof(changed)));
+		sqlite3_bind_blob(put, 3, &changed, sizeof(changed), SQLITE_STATIC);
+		r = sql_run(index, put);
+		if (sqlite3_changes(index_db(index)) > 0)
+			break;
+	}
+	return r;
 }
 
 int catalog_check_free(struct index *index, const char *name)

@@ -33,12 +33,14 @@ struct snapshot_row {
 	uint64_t parent; /* id, 0 for none */
 	uint64_t size;	 /* bytes of the image */
 	uint64_t created_ns;
+	uint64_t changed_ns; /* when its bytes changed last: as long as it was a draft */
+	uint64_t version;    /* of what was a draft: grows with each change; else 0 */
 	uint64_t data_pages;
 	uint64_t layer_data;
 	uint64_t layer_zero;
 	uint64_t stored_pages;
 	uint64_t stored_bytes;
-	uint64_t vmstate_bytes;	   /* valid if has_vmstate */
+	uint64_t vmstate_bytes;	   /* valid if has_vmstate; a draft has its parent's */
 	uint64_t workingset_bytes; /* 0 if none is recorded */
 	enum snapshot_state state;
 	bool has_vmstate;

@@ -20,13 +20,19 @@ libdb_a_SOURCES = \
 	db/gc-packs.c \
 	db/gc-private.h \
 	db/gc-repack.c \
+	db/fork.c db/fork.h \
 	db/generation.c db/generation.h \
 	db/image.c db/image.h \
 	db/import.c db/import.h \
 	db/index.c db/index.h \
 	db/index-private.h \
 	db/info.c db/info.h \
+	db/draft.c db/draft.h \
+	db/draft-private.h \
+	db/draft-store.c \
+	db/draft-write.c \
 	db/layer.c db/layer.h \
+	db/layer-edit.c db/layer-edit.h \
 	db/lock.c db/lock.h \
 	db/map.c db/map.h \
 	db/map-cache.c db/map-cache.h \
@@ -34,10 +40,13 @@ libdb_a_SOURCES = \
 	db/pack-cache.c db/pack-cache.h \
 	db/pack-make.c db/pack-make.h \
 	db/pack.c db/pack.h \
+	db/overlay.c db/overlay.h \
 	db/page.c db/page.h \
 	db/pages.c db/pages.h \
 	db/pages-private.h \
 	db/parent.c db/parent.h \
+	db/pending.c db/pending.h \
+	db/reader.c db/reader.h \
 	db/recent.c db/recent.h \
 	db/reserve.c db/reserve.h \
 	db/resolve.c db/resolve.h \

@@ -188,12 +188,33 @@ int map_builder_add(struct map_builder *b, uint32_t layer, enum run_kind kind, u
 	return r;
 }
 
+/* The finished list with an end mark, as a map. Takes the runs over. */
+static int list_finish(struct run_list *list, uint64_t npages, struct map **ret)
+{
+	struct map *map = calloc(1, sizeof(*map));
+	/* a kind and layer of its own, so never merged away */
+	int r = map ? list_append(list, (struct run){.first = npages,
+						     .layer = UINT32_MAX,
+						     .kind = RUN_ABSENT})
+		    : fail_with(-ENOMEM, "out of memory");
+
+	if (r < 0) {
+		free(map);
+		free(list->runs);
+		return r;
+	}
+	map->npages = npages;
+	map->nruns = list->n - 1;
+	map->runs = list->runs;
+	*ret = map;
+	return 0;
+}
+
 int map_builder_finish(struct map_builder *b, bool absent_is_zero, struct map **ret)
 {
-	AUTO(map_free_at) struct map *map = calloc(1, sizeof(*map));
 	const struct run_list *merged = &b->lists[0];
 	struct run_list out = {0};
-	int r = map ? layer_close(b) : fail_with(-ENOMEM, "out of memory");
+	int r = layer_close(b);
 
 	while (r == 0 && b->nlists > 1)
 		r = merge_last(b);
@@ -206,19 +227,11 @@ int map_builder_finish(struct map_builder *b, bool absent_is_zero, struct map **
 			run = (struct run){.first = run.first, .layer = b->layer, .kind = RUN_ZERO};
 		r = list_append(&out, run);
 	}
-	if (r == 0) /* the end mark: a kind and layer of its own, so never merged away */
-		r = list_append(
-			&out,
-			(struct run){.first = b->npages, .layer = UINT32_MAX, .kind = RUN_ABSENT});
 	if (r < 0) {
 		free(out.runs);
 		return r;
 	}
-	map->npages = b->npages;
-	map->nruns = out.n - 1;
-	map->runs = out.runs;
-	*ret = TAKE_PTR(map);
-	return 0;
+	return list_finish(&out, b->npages, ret);
 }
 
 void map_free(struct map *map)
@@ -259,4 +272,43 @@ int map_seek(const struct map *map, enum map_view view, uint64_t off, bool data,
 		return -ENXIO;
 	*ret_off = MAX(off, map->runs[i].first * PAGE_BYTES);
 	return 0;
+}
+
+int map_lay_over(const struct map *top, const struct map *under, uint32_t shift, struct map **ret)
+{
+	struct run_list out = {0};
+	size_t over = 0;
+	size_t below = 0;
+	int r = 0;
+
+	for (uint64_t at = 0; r == 0 && at < top->npages;) {
+		uint64_t over_end = map_run_end(top, over);
+		uint64_t below_end = map_run_end(under, below);
+		struct run run = top->runs[over];
+
+		if (run.kind == RUN_ABSENT) {
+			run = under->runs[below];
+			run.layer += run.kind == RUN_ABSENT ? 0 : shift;
+		}
+		r = list_append(&out, run_from(run, at));
+		at = MIN(over_end, below_end);
+		over += at == over_end;
+		below += at == below_end;
+	}
+	if (r < 0) {
+		free(out.runs);
+		return r;
+	}
+	return list_finish(&out, top->npages, ret);
+}
+
+uint64_t map_count(const struct map *map, enum map_view view, uint64_t first, uint64_t count)
+{
+	uint64_t end = first + count;
+	uint64_t pages = 0;
+
+	for (size_t i = map_find(map, first); i < map->nruns && map->runs[i].first < end; i++)
+		if (!map_is_hole(map->runs[i].kind, view))
+			pages += MIN(end, map_run_end(map, i)) - MAX(first, map->runs[i].first);
+	return pages;
 }

@@ -17,9 +17,10 @@
 #include "base/cleanup.h"
 
 enum run_kind {
-	RUN_ABSENT, /* in no layer; only in the map of a single layer */
-	RUN_ZERO,   /* explicit zero pages */
-	RUN_DATA,   /* stored pages with consecutive ids */
+	RUN_ABSENT,  /* in no layer; only in the map of a single layer */
+	RUN_ZERO,    /* explicit zero pages */
+	RUN_DATA,    /* stored pages with consecutive ids */
+	RUN_PENDING, /* data that is in no pack yet: only in maps of drafts */
 };
 
 struct run {
@@ -55,6 +56,14 @@ int map_builder_add(struct map_builder *builder, uint32_t layer, enum run_kind k
  * absent_is_zero what no layer has becomes RUN_ZERO of the last layer. */
 int map_builder_finish(struct map_builder *builder, bool absent_is_zero,
 		       struct map **ret) MUST_CHECK;
+
+/* What top has, and where top has RUN_ABSENT, what under has; both of one size.
+ * shift is added to the layers of under. */
+int map_lay_over(const struct map *top, const struct map *under, uint32_t shift,
+		 struct map **ret) MUST_CHECK;
+
+/* How many pages from first on are no hole in that view. */
+uint64_t map_count(const struct map *map, enum map_view view, uint64_t first, uint64_t count);
 
 void map_free(struct map *map);
 DEFINE_AUTO(struct map *, map_free)

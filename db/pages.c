@@ -43,6 +43,11 @@ void pages_close(struct pages *pages)
 	free(pages);
 }
 
+struct index *pages_index(const struct pages *pages)
+{
+	return pages->index;
+}
+
 static int pread_exactly(struct pages *pages, uint32_t pack, uint64_t off, void *buf, size_t len)
 {
 	const struct store *store = index_store(pages->index);

@@ -22,6 +22,9 @@ int pages_open(struct index *index, struct pages **ret_pages) MUST_CHECK;
 void pages_close(struct pages *pages);
 DEFINE_AUTO(struct pages *, pages_close)
 
+/* The index it was opened with. */
+struct index *pages_index(const struct pages *pages);
+
 /* Reads count pages with consecutive ids from first into buf (count * 4096
  * bytes). -EBADMSG if one is not in the index, does not lie in its pack or does
  * not match its hash: *ret_bad names it, the words name its pack, and the pages

@@ -4,6 +4,7 @@
 #include "db/recent.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 #define SETS (1U << 15)
 
 struct recent {
+	bool used;
 	struct page_row sets[SETS][RECENT_WAYS]; /* oldest first; length 0: empty */
 };
 
@@ -31,10 +33,17 @@ void recent_free(struct recent *recent)
 	free(recent);
 }
 
+void recent_clear(struct recent *recent)
+{
+	if (recent->used)
+		memset(recent, 0, sizeof(*recent));
+}
+
 void recent_add(struct recent *recent, const struct page_row *row)
 {
 	struct page_row *set = recent->sets[row->hash % SETS];
 
+	recent->used = true;
 	memmove(&set[0], &set[1], (RECENT_WAYS - 1) * sizeof(*set));
 	set[RECENT_WAYS - 1] = *row;
 }

@@ -23,6 +23,9 @@ int recent_new(struct recent **ret) MUST_CHECK;
 void recent_free(struct recent *recent);
 DEFINE_AUTO(struct recent *, recent_free)
 
+/* Forgets all. */
+void recent_clear(struct recent *recent);
+
 void recent_add(struct recent *recent, const struct page_row *row);
 
 /* Copies the rows with that hash, newest last; returns how many. */

@@ -10,6 +10,7 @@
 
 #include "base/fail.h"
 #include "db/digest.h"
+#include "db/pending.h"
 #include "db/sql.h"
 #include "db/store.h"
 
@@ -135,36 +136,101 @@ static int build(struct index *index, const uint64_t *layers, size_t n, uint64_t
 	return r < 0 ? r : map_builder_finish(builder, absent_is_zero, ret);
 }
 
-/* The maps of n layers, the topmost first. */
-static int build_both(struct index *index, const uint64_t *layers, size_t n, uint64_t npages,
-		      struct map **ret_mem, struct map **ret_layer)
+/* Lays the pending pages of a draft over a map of its extents. */
+static int lay_pending(const struct overlay *pending, struct map **map)
 {
-	AUTO(map_free_at) struct map *mem = NULL;
-	int r = build(index, layers, n, npages, true, &mem);
+	AUTO(map_free_at) struct map *top = NULL;
+	struct map *merged;
+	int r = overlay_map(pending, (*map)->npages, &top);
 
 	if (r == 0)
-		r = build(index, layers, 1, npages, false, ret_layer);
+		r = map_lay_over(top, *map, 0, &merged);
+	if (r < 0)
+		return r;
+	map_free(*map);
+	*map = merged;
+	return 0;
+}
+
+static int resolve_all(struct index *index, const struct snapshot_row *row, struct map **ret_mem,
+		       struct map **ret_layer, uint64_t **ret_layers)
+{
+	AUTO(map_free_at) struct map *mem = NULL;
+	AUTO(map_free_at) struct map *layer = NULL;
+	AUTO(overlay_free_at) struct overlay *pending = NULL;
+	AUTO_FREE uint64_t *layers = NULL;
+	uint64_t npages = row->size / PAGE_BYTES;
+	size_t n = 0;
+	int r = layers_find(index, row, &layers, &n);
+
 	if (r == 0)
-		*ret_mem = TAKE_PTR(mem);
-	return r;
+		r = build(index, layers, n, npages, true, &mem);
+	if (r == 0)
+		r = build(index, layers, 1, npages, false, &layer);
+	if (r == 0 && row->state == SNAPSHOT_DRAFT)
+		r = pending_load(index, row->id, npages, &pending);
+	if (r == 0 && pending)
+		r = lay_pending(pending, &mem);
+	if (r == 0 && pending)
+		r = lay_pending(pending, &layer);
+	if (r < 0)
+		return r;
+	*ret_mem = TAKE_PTR(mem);
+	*ret_layer = TAKE_PTR(layer);
+	if (ret_layers)
+		*ret_layers = TAKE_PTR(layers);
+	return 0;
 }
 
 int resolve_maps(struct index *index, const struct snapshot_row *row, struct map **ret_mem,
 		 struct map **ret_layer, uint64_t **ret_layers)
 {
-	AUTO_FREE uint64_t *layers = NULL;
-	size_t n = 0;
 	bool begun;
 	int r = sql_read_begin(index, &begun);
 
 	if (r < 0)
 		return r;
-	r = layers_find(index, row, &layers, &n);
-	if (r == 0)
-		r = build_both(index, layers, n, row->size / PAGE_BYTES, ret_mem, ret_layer);
+	r = resolve_all(index, row, ret_mem, ret_layer, ret_layers);
 	sql_read_end(index, begun);
-	if (r == 0 && ret_layers)
-		*ret_layers = TAKE_PTR(layers);
+	return r;
+}
+
+static int resolve_own(struct index *index, uint64_t id, struct snapshot_row *ret_row,
+		       struct map **ret_layer, struct overlay **ret_pending)
+{
+	AUTO(map_free_at) struct map *layer = NULL;
+	struct snapshot_row row;
+	int r = catalog_find_id(index, id, &row);
+
+	if (r < 0)
+		return r;
+	if (row.state != SNAPSHOT_DRAFT) {
+		*ret_row = row;
+		*ret_layer = NULL;
+		return 0;
+	}
+	if (row.parent == 0)
+		return fail_with(-EBADMSG, "%s: a draft without a parent", row.name);
+	r = build(index, &id, 1, row.size / PAGE_BYTES, false, &layer);
+	if (r == 0)
+		r = pending_load(index, id, row.size / PAGE_BYTES, ret_pending);
+	if (r < 0)
+		return fail_prefix(r, "%s", row.name);
+	*ret_row = row;
+	*ret_layer = TAKE_PTR(layer);
+	return 0;
+}
+
+int resolve_draft(struct index *index, uint64_t id, struct snapshot_row *ret_row,
+		  struct map **ret_layer, struct overlay **ret_pending)
+{
+	bool begun;
+	int r = sql_read_begin(index, &begun);
+
+	if (r < 0)
+		return r;
+	r = resolve_own(index, id, ret_row, ret_layer, ret_pending);
+	sql_read_end(index, begun);
 	return r;
 }
 

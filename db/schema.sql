@@ -92,7 +92,9 @@ CREATE TABLE pack (
 	doomed INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
--- Pages of a draft made durable by a small fsync, moved to a pack later.
+-- Pages of a draft made durable by a small fsync, moved to a pack later; each is
+-- newer than an extent that covers it. data is empty for a zero page, else the
+-- hash of the plain page (8 bytes, little-endian) and the page as in a pack.
 CREATE TABLE pending (
 	snapshot INTEGER NOT NULL REFERENCES snapshot (id),
 	pgno INTEGER NOT NULL,
@@ -100,7 +102,9 @@ CREATE TABLE pending (
 	PRIMARY KEY (snapshot, pgno)
 ) STRICT, WITHOUT ROWID;
 
--- Small files kept with a snapshot: `vmstate` as given, `workingset`.
+-- Small files kept with a snapshot: `vmstate` as given (a draft without one has
+-- its parent's), `workingset`, and of what is or was a draft `changed`: 16 bytes,
+-- little-endian, a version that grows with each change, and when that was.
 CREATE TABLE attachment (
 	id INTEGER PRIMARY KEY AUTOINCREMENT,
 	snapshot INTEGER NOT NULL REFERENCES snapshot (id),

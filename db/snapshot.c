@@ -13,6 +13,7 @@
 #include "db/lock.h"
 #include "db/map-cache.h"
 #include "db/pack-cache.h"
+#include "db/reader.h"
 #include "db/resolve.h"
 #include "db/store-private.h"
 
@@ -20,7 +21,11 @@ struct snapshot {
 	struct store *store; /* borrowed */
 	bool leased;
 	struct snapshot_row row;
-	struct maps *maps; /* in use, or NULL */
+	struct maps *maps; /* sealed: in use, or NULL */
+	/* Of a draft, as it was when it was opened; owned. */
+	struct map *mem;
+	struct map *layer;
+	struct overlay *pending;
 };
 
 static int maps_make(struct index *index, const struct snapshot_row *row, struct maps **ret)
@@ -51,6 +56,33 @@ static int maps_get(struct index *index, const struct snapshot_row *row, struct 
 	return 0;
 }
 
+/* The extents of a draft, its pending pages over them, all over its parent. */
+static int draft_fill(struct index *index, struct snapshot *snapshot)
+{
+	AUTO(map_free_at) struct map *stored = NULL;
+	AUTO(map_free_at) struct map *top = NULL;
+	struct snapshot_row parent;
+	struct maps *below;
+	int r = resolve_draft(index, snapshot->row.id, &snapshot->row, &stored, &snapshot->pending);
+
+	if (r < 0 || !stored)
+		return r;
+	r = overlay_map(snapshot->pending, stored->npages, &top);
+	if (r == 0)
+		r = map_lay_over(top, stored, 0, &snapshot->layer);
+	if (r == 0)
+		r = catalog_find_id(index, snapshot->row.parent, &parent);
+	if (r == 0 && (parent.size != snapshot->row.size || parent.state != SNAPSHOT_SEALED))
+		r = fail_with(-EBADMSG, "its parent is of another size, or a draft itself");
+	if (r == 0)
+		r = maps_get(index, &parent, &below);
+	if (r < 0)
+		return r;
+	r = map_lay_over(snapshot->layer, below->mem, 1, &snapshot->mem);
+	map_cache_put(snapshot->store->map_cache, below);
+	return r;
+}
+
 int snapshot_open(struct index *index, uint64_t id, struct snapshot **ret)
 {
 	AUTO(snapshot_close_at) struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
@@ -67,7 +99,11 @@ int snapshot_open(struct index *index, uint64_t id, struct snapshot **ret)
 	r = catalog_find_id(index, id, &snapshot->row);
 	if (r < 0)
 		return r;
-	r = maps_get(index, &snapshot->row, &snapshot->maps);
+	if (snapshot->row.state == SNAPSHOT_DRAFT)
+		r = draft_fill(index, snapshot);
+	/* it may have been sealed since */
+	if (r == 0 && snapshot->row.state == SNAPSHOT_SEALED)
+		r = maps_get(index, &snapshot->row, &snapshot->maps);
 	if (r < 0)
 		return fail_prefix(r, "%s", snapshot->row.name);
 	*ret = TAKE_PTR(snapshot);
@@ -80,6 +116,9 @@ void snapshot_close(struct snapshot *snapshot)
 		return;
 	if (snapshot->maps)
 		map_cache_put(snapshot->store->map_cache, snapshot->maps);
+	map_free(snapshot->mem);
+	map_free(snapshot->layer);
+	overlay_free(snapshot->pending);
 	/* packs of snapshots that nobody has open may be removed: their space is to
 	 * come back, so none is kept open without need */
 	if (snapshot->leased)
@@ -95,42 +134,19 @@ const struct snapshot_row *snapshot_row(const struct snapshot *snapshot)
 
 const struct map *snapshot_map(const struct snapshot *snapshot, enum map_view view)
 {
+	if (!snapshot->maps)
+		return view == MAP_MEM ? snapshot->mem : snapshot->layer;
 	return view == MAP_MEM ? snapshot->maps->mem : snapshot->maps->layer;
-}
-
-/* count whole pages of one run, from pgno on. */
-static int read_run(const struct snapshot *snapshot, struct pages *pages, const struct run *run,
-		    uint64_t pgno, uint64_t count, char *buf)
-{
-	uint64_t first = run->page + (pgno - run->first);
-	uint64_t bad;
-	int r;
-
-	if (run->kind != RUN_DATA) {
-		memset(buf, 0, count * PAGE_BYTES);
-		return 0;
-	}
-	r = pages_read(pages, first, count, buf, &bad);
-	return r < 0 ? fail_prefix(r, "%s: page %" PRIu64, snapshot->row.name, pgno + (bad - first))
-		     : 0;
 }
 
 /* Whole pages: pgno .. pgno+count-1, inside the image. */
 static int read_pages(const struct snapshot *snapshot, struct pages *pages, enum map_view view,
 		      uint64_t pgno, uint64_t count, char *buf)
 {
-	const struct map *map = snapshot_map(snapshot, view);
-	int r = 0;
+	int r = reader_read(snapshot_map(snapshot, view), snapshot->pending, pages, pgno, count,
+			    buf);
 
-	for (size_t i = map_find(map, pgno); r == 0 && count > 0; i++) {
-		uint64_t n = MIN(count, map_run_end(map, i) - pgno);
-
-		r = read_run(snapshot, pages, &map->runs[i], pgno, n, buf);
-		pgno += n;
-		count -= n;
-		buf += n * PAGE_BYTES;
-	}
-	return r;
+	return r < 0 ? fail_prefix(r, "%s", snapshot->row.name) : 0;
 }
 
 /* len bytes inside one page. */
@@ -173,6 +189,7 @@ static const char *const kind_names[] = {
 	[RUN_ABSENT] = "absent",
 	[RUN_ZERO] = "zero",
 	[RUN_DATA] = "data",
+	[RUN_PENDING] = "data",
 };
 
 /* The name of a layer, looked up when it first comes up; names has an entry a layer. */
@@ -203,7 +220,7 @@ static int maps_print(struct index *index, const struct map *map, const uint64_t
 		if (r < 0)
 			return r;
 		for (next = i + 1; next < map->nruns; next++)
-			if (map->runs[next].kind != run->kind ||
+			if (kind_names[map->runs[next].kind] != kind_names[run->kind] ||
 			    map->runs[next].layer != run->layer)
 				break;
 		fprintf(out, "%012" PRIx64 "-%012" PRIx64 " %s %s\n", run->first * PAGE_BYTES,

@@ -5,7 +5,8 @@
  * While one is open no process removes the snapshot or moves what it needs out
  * of reach. A struct snapshot may be read by any number of threads; opening
  * proves the digest of its map once in a process (milliseconds per GiB) and
- * is cheap after that.
+ * is cheap after that. A draft can be opened too: it is read as it was flushed last
+ * before that, by whoever changes it (db/draft.h), and has no digest.
  */
 #ifndef PAGODA_DB_SNAPSHOT_H
 #define PAGODA_DB_SNAPSHOT_H

@@ -1,0 +1,716 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a page of an open draft is: the first of these that has it.
+ *
+ *   dirty      written since the last store began
+ *   flushing   being stored now, or what a store could not store
+ *   pending    durable, in table pending
+ *   stored     a map: the extents of the layer over the merged image of the parent
+ *
+ *   1. A store moves dirty to flushing at once, and flushing to pending or stored
+ *      in one step once its transaction is committed: so a reader who looks with the
+ *      lock held finds each page in exactly one state, and that is the newest.
+ *   2. A reader copies pages out of overlays with the lock held, and takes a reference
+ *      to the stored map for the rest, which it reads without. That map stays what it
+ *      was; page ids are never used twice. Garbage collection may take pages that were
+ *      replaced: a page that is not there is looked up once more in the map of
+ *      now, and only if it is not there either it is damage.
+ *   3. Without the write lease a draft is loaded again at each open, for all who have
+ *      it open: their reads fill one page cache, which the kernel drops at that open.
+ *   4. The write lease is taken before what is to be changed is loaded, and let go
+ *      after it is stored.
+ *
+ * Order of locks: slow, all->lock, lock. No lock is held while the store is waited for
+ * but slow.
+ */
+#include "config.h"
+
+#include "db/draft.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "db/draft-private.h"
+#include "db/lock.h"
+#include "db/reader.h"
+#include "db/resolve.h"
+#include "db/store-private.h"
+
+#define CHUNK_PAGES 256
+#define READ_TRIES 3
+
+/* ---- the table ---- */
+
+int drafts_new(struct store *store, struct drafts **ret)
+{
+	struct drafts *drafts = calloc(1, sizeof(*drafts));
+
+	if (!drafts)
+		return fail_with(-ENOMEM, "out of memory");
+	drafts->store = store;
+	pthread_mutex_init(&drafts->lock, NULL);
+	*ret = drafts;
+	return 0;
+}
+
+void draft_stored_unref(struct stored *stored)
+{
+	if (!stored || --stored->refs > 0)
+		return;
+	map_free(stored->layer);
+	if (stored->sealed)
+		snapshot_close(stored->sealed);
+	else
+		map_free(stored->mem);
+	free(stored);
+}
+
+void draft_view_drop(struct draft *draft)
+{
+	map_free(draft->view);
+	draft->view = NULL;
+}
+
+bool draft_has_unstored(const struct draft *draft)
+{
+	return !overlay_is_empty(draft->dirty) || !overlay_is_empty(draft->flushing) ||
+	       draft->vmstate.changes != draft->vmstate.stored_changes;
+}
+
+static void draft_free(struct draft *draft)
+{
+	struct locks *locks = draft->all->store->locks;
+
+	draft_store_done(draft);
+	if (draft->dirty && draft->flushing)
+		atomic_fetch_sub(&draft->all->cost,
+				 overlay_cost(draft->dirty) + overlay_cost(draft->flushing));
+	if (draft->may_write)
+		locks_drop_write(locks, draft->id);
+	if (draft->leased)
+		locks_drop_lease(locks, draft->id);
+	draft_view_drop(draft);
+	draft_stored_unref(draft->stored);
+	overlay_free(draft->pending);
+	overlay_free(draft->flushing);
+	overlay_free(draft->dirty);
+	snapshot_close(draft->parent);
+	free(draft->vmstate.data);
+	pthread_mutex_destroy(&draft->lock);
+	pthread_mutex_destroy(&draft->slow);
+	free(draft);
+}
+
+int drafts_free(struct drafts *drafts)
+{
+	int result = 0;
+
+	if (!drafts)
+		return 0;
+	while (drafts->first) {
+		struct draft *draft = drafts->first;
+		int r;
+
+		drafts->first = draft->next;
+		pthread_mutex_lock(&draft->slow);
+		r = draft_store_locked(draft, false);
+		pthread_mutex_unlock(&draft->slow);
+		if (r < 0)
+			result = fail_prefix(r, "what was written to %s is lost", draft->name);
+		draft_free(draft);
+	}
+	pthread_mutex_destroy(&drafts->lock);
+	free(drafts);
+	return result;
+}
+
+static int draft_new(struct drafts *drafts, uint64_t id, struct draft **ret)
+{
+	struct draft *draft = calloc(1, sizeof(*draft));
+	int r;
+
+	if (!draft)
+		return fail_with(-ENOMEM, "out of memory");
+	draft->all = drafts;
+	draft->id = id;
+	pthread_mutex_init(&draft->slow, NULL);
+	pthread_mutex_init(&draft->lock, NULL);
+	r = overlay_new(&draft->dirty);
+	if (r == 0)
+		r = overlay_new(&draft->flushing);
+	if (r == 0)
+		r = overlay_new(&draft->pending);
+	if (r < 0) {
+		draft_free(draft);
+		return r;
+	}
+	*ret = draft;
+	return 0;
+}
+
+/* With all->lock held. */
+static struct draft *table_find(struct drafts *drafts, uint64_t id)
+{
+	struct draft *draft = drafts->first;
+
+	while (draft && draft->id != id)
+		draft = draft->next;
+	return draft;
+}
+
+/* The draft of that id, with a handle for the caller. */
+static int table_get(struct drafts *drafts, uint64_t id, bool writer, struct draft **ret)
+{
+	struct draft *draft;
+	int r = 0;
+
+	pthread_mutex_lock(&drafts->lock);
+	draft = table_find(drafts, id);
+	if (!draft) {
+		r = draft_new(drafts, id, &draft);
+		if (r == 0) {
+			draft->next = drafts->first;
+			drafts->first = draft;
+		}
+	}
+	if (r == 0) {
+		draft->handles++;
+		draft->writers += writer;
+		*ret = draft;
+	}
+	pthread_mutex_unlock(&drafts->lock);
+	return r;
+}
+
+/* Takes it out of the table if nobody has it open, and nothing is left to store. */
+static void table_put(struct draft *draft)
+{
+	struct drafts *drafts = draft->all;
+	struct draft **at = &drafts->first;
+	bool unused;
+
+	pthread_mutex_lock(&drafts->lock);
+	draft->handles--;
+	/* nobody else can reach it: nothing of it changes any more */
+	unused = draft->handles == 0 && !draft_has_unstored(draft);
+	if (unused) {
+		while (*at != draft)
+			at = &(*at)->next;
+		*at = draft->next;
+	}
+	pthread_mutex_unlock(&drafts->lock);
+	if (unused)
+		draft_free(draft);
+}
+
+/* ---- loading ---- */
+
+static int stored_make(struct draft *draft, struct map *layer, struct stored **ret)
+{
+	struct stored *stored = calloc(1, sizeof(*stored));
+	int r = stored ? 0 : fail_with(-ENOMEM, "out of memory");
+
+	if (r == 0)
+		r = map_lay_over(layer, snapshot_map(draft->parent, MAP_MEM), 1, &stored->mem);
+	if (r < 0) {
+		map_free(layer);
+		free(stored);
+		return r;
+	}
+	stored->layer = layer;
+	stored->refs = 1;
+	*ret = stored;
+	return 0;
+}
+
+/* It was sealed meanwhile: its handles go on with what it has become. */
+static int stored_sealed(struct index *index, uint64_t id, struct stored **ret)
+{
+	struct stored *stored = calloc(1, sizeof(*stored));
+	int r = stored ? 0 : fail_with(-ENOMEM, "out of memory");
+
+	if (r == 0)
+		r = snapshot_open(index, id, &stored->sealed);
+	if (r < 0) {
+		free(stored);
+		return r;
+	}
+	stored->mem = (struct map *)snapshot_map(stored->sealed, MAP_MEM);
+	stored->refs = 1;
+	*ret = stored;
+	return 0;
+}
+
+static int parent_open(struct draft *draft, struct index *index, const struct snapshot_row *row)
+{
+	int r;
+
+	if (draft->parent)
+		return 0;
+	r = snapshot_open(index, row->parent, &draft->parent);
+	if (r == -ENOENT)
+		return fail_with(-EBADMSG, "%s: its parent is missing", row->name);
+	if (r == 0 && (snapshot_row(draft->parent)->size != row->size ||
+		       snapshot_row(draft->parent)->state != SNAPSHOT_SEALED))
+		r = fail_with(-EBADMSG, "%s: its parent is of another size, or a draft itself",
+			      row->name);
+	if (r == -EBADMSG && draft->parent) {
+		snapshot_close(draft->parent);
+		draft->parent = NULL;
+	}
+	return r;
+}
+
+static void swap_in(struct draft *draft, const struct snapshot_row *row, struct stored *stored,
+		    struct overlay *pending)
+{
+	pthread_mutex_lock(&draft->lock);
+	if (!draft->stored) {
+		memcpy(draft->name, row->name, sizeof(draft->name));
+		draft->size = row->size;
+	}
+	draft_stored_unref(draft->stored);
+	overlay_free(draft->pending);
+	draft->row = *row;
+	draft->changed_ns = row->changed_ns;
+	draft->stored = stored;
+	draft->pending = pending;
+	draft_view_drop(draft);
+	/* another process may have written one */
+	if (draft->vmstate.changes == draft->vmstate.stored_changes) {
+		free(draft->vmstate.data);
+		draft->vmstate.data = NULL;
+		draft->vmstate.len = draft->vmstate.room = 0;
+		draft->vmstate.loaded = false;
+	}
+	pthread_mutex_unlock(&draft->lock);
+}
+
+/* Reads what is stored, unless it is what is known. With slow held, and without the
+ * write lease or just after it was taken. */
+static int load(struct draft *draft, struct index *index, bool also_sealed)
+{
+	AUTO(overlay_free_at) struct overlay *pending = NULL;
+	struct snapshot_row row;
+	struct stored *stored;
+	struct map *layer;
+	int r = catalog_find_id(index, draft->id, &row);
+
+	if (r < 0)
+		return r;
+	if (draft->stored && row.version == draft->row.version && row.state == draft->row.state)
+		return row.state == SNAPSHOT_DRAFT || also_sealed ? 0 : -ESTALE;
+	r = resolve_draft(index, draft->id, &row, &layer, &pending);
+	if (r < 0)
+		return r;
+	if (!layer && !also_sealed)
+		return fail_with(-ESTALE, "%s is sealed", row.name);
+	if (!layer) {
+		r = overlay_new(&pending);
+		if (r == 0)
+			r = stored_sealed(index, draft->id, &stored);
+	} else {
+		r = parent_open(draft, index, &row);
+		if (r == 0)
+			r = stored_make(draft, layer, &stored);
+		else
+			map_free(layer);
+	}
+	if (r == 0)
+		swap_in(draft, &row, stored, TAKE_PTR(pending));
+	return r;
+}
+
+/* ---- open and close ---- */
+
+static int writer_begin(struct draft *draft, struct index *index, unsigned int wait_ms)
+{
+	struct locks *locks = draft->all->store->locks;
+	int r = locks_take_write(locks, draft->id, wait_ms);
+
+	if (r < 0)
+		return r;
+	r = load(draft, index, false);
+	if (r == 0)
+		r = index_open(draft->all->store, &draft->index);
+	if (r == 0)
+		r = pages_open(draft->index, &draft->pages);
+	if (r == 0)
+		r = layer_edit_new(draft->index, draft->id, snapshot_map(draft->parent, MAP_MEM),
+				   &draft->edit);
+	if (r < 0) {
+		draft_store_done(draft);
+		locks_drop_write(locks, draft->id);
+		return r;
+	}
+	pthread_mutex_lock(&draft->lock);
+	draft->may_write = true;
+	pthread_mutex_unlock(&draft->lock);
+	return 0;
+}
+
+/* With slow held. */
+static int prepare(struct draft *draft, struct index *index, bool writer, unsigned int wait_ms)
+{
+	int r = 0;
+
+	if (!draft->leased)
+		r = locks_take_lease(draft->all->store->locks, draft->id);
+	if (r < 0)
+		return r;
+	draft->leased = true;
+	if (draft->may_write)
+		return 0;
+	return writer ? writer_begin(draft, index, wait_ms) : load(draft, index, false);
+}
+
+/* The last writer has gone: with slow held. */
+static int writer_end(struct draft *draft)
+{
+	bool last;
+	int r;
+
+	pthread_mutex_lock(&draft->all->lock);
+	last = draft->writers == 0;
+	pthread_mutex_unlock(&draft->all->lock);
+	if (!last || !draft->may_write)
+		return 0;
+	r = draft_store_locked(draft, overlay_cost(draft->pending) > DRAFT_PENDING_KEPT);
+	if (r < 0)
+		return r;
+	draft_store_done(draft);
+	pthread_mutex_lock(&draft->lock);
+	draft->may_write = false;
+	pthread_mutex_unlock(&draft->lock);
+	locks_drop_write(draft->all->store->locks, draft->id);
+	return 0;
+}
+
+int draft_close(struct draft *draft, bool writer)
+{
+	char text[FAIL_TEXT_MAX];
+	int r = 0;
+
+	if (writer) {
+		pthread_mutex_lock(&draft->all->lock);
+		draft->writers--;
+		pthread_mutex_unlock(&draft->all->lock);
+		pthread_mutex_lock(&draft->slow);
+		r = writer_end(draft);
+		pthread_mutex_unlock(&draft->slow);
+	}
+	if (r < 0)
+		fail_copy(r, text);
+	table_put(draft);
+	return r < 0 ? fail_with(r, "%s", text) : 0;
+}
+
+int draft_open(struct drafts *drafts, struct index *index, uint64_t id, bool writer,
+	       unsigned int wait_ms, struct draft **ret)
+{
+	struct draft *draft = NULL;
+	char text[FAIL_TEXT_MAX];
+	int r = table_get(drafts, id, writer, &draft);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&draft->slow);
+	r = prepare(draft, index, writer, wait_ms);
+	pthread_mutex_unlock(&draft->slow);
+	if (r == 0) {
+		*ret = draft;
+		return 0;
+	}
+	fail_copy(r, text);
+	(void)!draft_close(draft, writer);
+	return fail_with(r, "%s", text);
+}
+
+const char *draft_name(const struct draft *draft)
+{
+	return draft->name;
+}
+
+uint64_t draft_size(const struct draft *draft)
+{
+	return draft->size;
+}
+
+/* ---- reading ---- */
+
+/* Which of the three overlays has the page, the newest first. With lock held. */
+static enum overlay_kind find(const struct draft *draft, uint64_t pgno, const void **ret_plain)
+{
+	enum overlay_kind kind = overlay_find(draft->dirty, pgno, ret_plain);
+
+	if (kind == OVERLAY_NONE)
+		kind = overlay_find(draft->flushing, pgno, ret_plain);
+	if (kind == OVERLAY_NONE)
+		kind = overlay_find(draft->pending, pgno, ret_plain);
+	return kind;
+}
+
+/* Copies what overlays have of count pages, marks it in have, and returns the map for
+ * the rest: all of one moment. */
+static struct stored *copy_new(struct draft *draft, uint64_t pgno, size_t count, char *buf,
+			       bool *have)
+{
+	struct stored *stored;
+
+	pthread_mutex_lock(&draft->lock);
+	for (size_t i = 0; i < count; i++) {
+		const void *plain;
+		enum overlay_kind kind = find(draft, pgno + i, &plain);
+
+		have[i] = kind != OVERLAY_NONE;
+		if (kind == OVERLAY_DATA)
+			memcpy(buf + i * PAGE_BYTES, plain, PAGE_BYTES);
+		else if (kind == OVERLAY_ZERO)
+			memset(buf + i * PAGE_BYTES, 0, PAGE_BYTES);
+	}
+	stored = draft->stored;
+	stored->refs++;
+	pthread_mutex_unlock(&draft->lock);
+	return stored;
+}
+
+static void put_stored(struct draft *draft, struct stored *stored)
+{
+	pthread_mutex_lock(&draft->lock);
+	draft_stored_unref(stored);
+	pthread_mutex_unlock(&draft->lock);
+}
+
+static int read_stored(const struct stored *stored, struct pages *pages, uint64_t pgno,
+		       size_t count, char *buf, const bool *have)
+{
+	int r = 0;
+
+	for (size_t i = 0, n; r == 0 && i < count; i += n) {
+		for (n = 1; i + n < count && have[i + n] == have[i];)
+			n++;
+		if (!have[i])
+			r = reader_read(stored->mem, NULL, pages, pgno + i, n,
+					buf + i * PAGE_BYTES);
+	}
+	return r;
+}
+
+/* A page was not there: has the map changed since? Another process may have replaced
+ * it, and garbage collection taken it. */
+static bool is_replaced(struct draft *draft, struct pages *pages, const struct stored *before)
+{
+	bool changed;
+	bool is_ours;
+	int r;
+
+	pthread_mutex_lock(&draft->lock);
+	is_ours = draft->may_write;
+	changed = draft->stored != before;
+	pthread_mutex_unlock(&draft->lock);
+	if (is_ours || changed)
+		return changed;
+	pthread_mutex_lock(&draft->slow);
+	r = draft->may_write ? 0 : load(draft, pages_index(pages), true);
+	pthread_mutex_unlock(&draft->slow);
+	pthread_mutex_lock(&draft->lock);
+	changed = r == 0 && draft->stored != before;
+	pthread_mutex_unlock(&draft->lock);
+	return changed;
+}
+
+/* At most CHUNK_PAGES whole pages. */
+static int read_chunk(struct draft *draft, struct pages *pages, uint64_t pgno, size_t count,
+		      char *buf)
+{
+	bool have[CHUNK_PAGES];
+	int r = -EBADMSG;
+
+	for (int tries = 0; r == -EBADMSG && tries < READ_TRIES; tries++) {
+		struct stored *stored = copy_new(draft, pgno, count, buf, have);
+		char text[FAIL_TEXT_MAX];
+		bool again = false;
+
+		r = read_stored(stored, pages, pgno, count, buf, have);
+		if (r == -EBADMSG) {
+			fail_copy(r, text);
+			again = is_replaced(draft, pages, stored);
+			r = fail_with(r, "%s: %s", draft->name, text);
+		}
+		put_stored(draft, stored);
+		if (!again)
+			break;
+	}
+	return r;
+}
+
+int draft_read(struct draft *draft, struct pages *pages, uint64_t off, void *buf, size_t len)
+{
+	char page[PAGE_BYTES];
+	char *to = buf;
+	int r = 0;
+
+	while (r == 0 && len > 0) {
+		size_t within = off % PAGE_BYTES;
+		size_t n = MIN(len - len % PAGE_BYTES, (size_t)CHUNK_PAGES * PAGE_BYTES);
+
+		if (within != 0 || len < PAGE_BYTES) {
+			n = MIN(len, PAGE_BYTES - within);
+			r = read_chunk(draft, pages, off / PAGE_BYTES, 1, page);
+			memcpy(to, page + within, n);
+		} else {
+			r = read_chunk(draft, pages, off / PAGE_BYTES, n / PAGE_BYTES, to);
+		}
+		off += n;
+		to += n;
+		len -= n;
+	}
+	return r;
+}
+
+/* ---- what holes and stat need ---- */
+
+static int lay(const struct overlay *overlay, struct map **map)
+{
+	AUTO(map_free_at) struct map *top = NULL;
+	struct map *merged;
+	int r;
+
+	if (overlay_is_empty(overlay))
+		return 0;
+	r = overlay_map(overlay, (*map)->npages, &top);
+	if (r == 0)
+		r = map_lay_over(top, *map, 0, &merged);
+	if (r < 0)
+		return r;
+	map_free(*map);
+	*map = merged;
+	return 0;
+}
+
+/* With lock held. */
+static int view_make(struct draft *draft)
+{
+	AUTO(map_free_at) struct map *map = NULL;
+	AUTO(map_free_at) struct map *nothing = NULL;
+	AUTO(map_builder_free_at) struct map_builder *builder = NULL;
+	int r = map_builder_new(draft->size / PAGE_BYTES, &builder);
+
+	if (r == 0)
+		r = map_builder_finish(builder, false, &nothing);
+	if (r == 0) /* a copy */
+		r = map_lay_over(nothing, draft->stored->mem, 0, &map);
+	if (r == 0)
+		r = lay(draft->pending, &map);
+	if (r == 0)
+		r = lay(draft->flushing, &map);
+	if (r == 0)
+		r = lay(draft->dirty, &map);
+	if (r < 0)
+		return r;
+	draft->view_data = map_count(map, MAP_MEM, 0, map->npages);
+	draft->view = TAKE_PTR(map);
+	return 0;
+}
+
+int draft_seek(struct draft *draft, uint64_t off, bool data, uint64_t *ret_off)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&draft->lock);
+	if (!draft->view)
+		r = view_make(draft);
+	if (r == 0)
+		r = map_seek(draft->view, MAP_MEM, off, data, ret_off);
+	pthread_mutex_unlock(&draft->lock);
+	return r;
+}
+
+bool drafts_stat(struct drafts *drafts, uint64_t id, struct draft_stat *ret)
+{
+	struct draft *draft;
+	bool found = false;
+
+	pthread_mutex_lock(&drafts->lock);
+	draft = table_find(drafts, id);
+	if (draft)
+		draft->handles++;
+	pthread_mutex_unlock(&drafts->lock);
+	if (!draft)
+		return false;
+	pthread_mutex_lock(&draft->lock);
+	if (draft->may_write && (draft->view || view_make(draft) == 0)) {
+		ret->data_pages = draft->view_data;
+		ret->changed_ns = draft->changed_ns;
+		ret->has_vmstate_bytes = draft->vmstate.loaded;
+		ret->vmstate_bytes = draft->vmstate.len;
+		found = true;
+	}
+	pthread_mutex_unlock(&draft->lock);
+	table_put(draft);
+	return found;
+}
+
+uint64_t draft_version(struct draft *draft)
+{
+	uint64_t version;
+
+	pthread_mutex_lock(&draft->lock);
+	version = draft->row.version;
+	pthread_mutex_unlock(&draft->lock);
+	return version;
+}
+
+bool draft_is_dirty(struct draft *draft)
+{
+	bool dirty;
+
+	pthread_mutex_lock(&draft->lock);
+	dirty = draft_has_unstored(draft);
+	pthread_mutex_unlock(&draft->lock);
+	return dirty;
+}
+
+/* ---- what the kernel has cached ---- */
+
+/* With all->lock held. */
+static struct seen *seen_find(struct drafts *drafts, uint64_t id)
+{
+	for (size_t i = 0; i < drafts->nseen; i++)
+		if (drafts->seen[i].id == id)
+			return &drafts->seen[i];
+	return NULL;
+}
+
+void draft_seen_advance(struct draft *draft, uint64_t before, uint64_t now)
+{
+	struct seen *seen;
+
+	pthread_mutex_lock(&draft->all->lock);
+	seen = seen_find(draft->all, draft->id);
+	for (size_t i = 0; seen && i < DRAFT_FILES; i++)
+		if (seen->versions[i] == before)
+			seen->versions[i] = now;
+	pthread_mutex_unlock(&draft->all->lock);
+}
+
+bool drafts_seen(struct drafts *drafts, uint64_t id, enum draft_file which, uint64_t version)
+{
+	struct seen *seen;
+	bool same;
+
+	pthread_mutex_lock(&drafts->lock);
+	seen = seen_find(drafts, id);
+	if (!seen) {
+		seen = &drafts->seen[drafts->next_seen++ % SEEN_MOST];
+		drafts->nseen = MAX(drafts->nseen, drafts->next_seen);
+		drafts->nseen = MIN(drafts->nseen, (size_t)SEEN_MOST);
+		*seen = (struct seen){.id = id};
+	}
+	same = seen->versions[which] == version;
+	seen->versions[which] = version;
+	pthread_mutex_unlock(&drafts->lock);
+	return same;
+}
