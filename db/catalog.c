@@ -110,7 +110,7 @@ static bool changed_column(sqlite3_stmt *query, struct snapshot_row *row)
 
 	row->changed_ns = row->created_ns;
 	if (sqlite3_column_type(query, COLUMN_CHANGED) == SQLITE_NULL)
-		return row->state != SNAPSHOT_DRAFT;
+		return true;
 	if (sqlite3_column_bytes(query, COLUMN_CHANGED) != sizeof(changed))
 		return false;
 	memcpy(&changed, sqlite3_column_blob(query, COLUMN_CHANGED), sizeof(changed));

@@ -46,7 +46,7 @@ static int room_take(struct drafts *drafts, size_t pages)
 {
 	size_t before = atomic_fetch_add(&drafts->cost, pages);
 
-	if (before + pages <= DRAFTS_PAGES_MOST)
+	if (pages == 0 || before + pages <= DRAFTS_PAGES_MOST)
 		return 0;
 	atomic_fetch_sub(&drafts->cost, pages);
 	return -EAGAIN;
@@ -208,16 +208,19 @@ int draft_write(struct draft *draft, struct pages *pages, uint64_t off, const vo
 int draft_zero(struct draft *draft, struct pages *pages, uint64_t off, uint64_t len)
 {
 	struct change change;
+	size_t room;
 	int r;
 
 	if (len == 0)
 		return 0;
 	change_make(&change, off, NULL, len);
-	r = room_take(draft->all, 3);
+	/* whole pages rather make room */
+	room = change.head.len > 0 || change.tail.len > 0 ? 2 : 0;
+	r = room_take(draft->all, room);
 	if (r < 0)
 		return r;
 	r = change_do(draft, pages, &change);
-	atomic_fetch_sub(&draft->all->cost, 3);
+	atomic_fetch_sub(&draft->all->cost, room);
 	return r;
 }
 

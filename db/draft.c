@@ -380,10 +380,17 @@ static int writer_end(struct draft *draft)
 	r = draft_store_locked(draft, overlay_cost(draft->pending) > DRAFT_PENDING_KEPT);
 	if (r < 0)
 		return r;
-	draft_store_done(draft);
+	/* a writer may have come meanwhile, and found that it may write */
+	pthread_mutex_lock(&draft->all->lock);
+	last = draft->writers == 0;
 	pthread_mutex_lock(&draft->lock);
-	draft->may_write = false;
+	if (last)
+		draft->may_write = false;
 	pthread_mutex_unlock(&draft->lock);
+	pthread_mutex_unlock(&draft->all->lock);
+	if (!last)
+		return 0;
+	draft_store_done(draft);
 	locks_drop_write(draft->all->store->locks, draft->id);
 	return 0;
 }
@@ -407,6 +414,18 @@ int draft_close(struct draft *draft, bool writer)
 	return r < 0 ? fail_with(r, "%s", text) : 0;
 }
 
+/* Is it open for writing? Then it is loaded, and stays so: whoever opens it need not
+ * wait for one who stores. */
+static bool is_ready(struct draft *draft)
+{
+	bool ready;
+
+	pthread_mutex_lock(&draft->lock);
+	ready = draft->may_write;
+	pthread_mutex_unlock(&draft->lock);
+	return ready;
+}
+
 int draft_open(struct drafts *drafts, struct index *index, uint64_t id, bool writer,
 	       unsigned int wait_ms, struct draft **ret)
 {
@@ -416,9 +435,11 @@ int draft_open(struct drafts *drafts, struct index *index, uint64_t id, bool wri
 
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&draft->slow);
-	r = prepare(draft, index, writer, wait_ms);
-	pthread_mutex_unlock(&draft->slow);
+	if (!is_ready(draft)) {
+		pthread_mutex_lock(&draft->slow);
+		r = prepare(draft, index, writer, wait_ms);
+		pthread_mutex_unlock(&draft->slow);
+	}
 	if (r == 0) {
 		*ret = draft;
 		return 0;
@@ -696,7 +717,7 @@ void draft_seen_advance(struct draft *draft, uint64_t before, uint64_t now)
 	pthread_mutex_unlock(&draft->all->lock);
 }
 
-bool drafts_seen(struct drafts *drafts, uint64_t id, enum draft_file which, uint64_t version)
+bool drafts_seen(struct drafts *drafts, uint64_t id, enum draft_part which, uint64_t version)
 {
 	struct seen *seen;
 	bool same;

@@ -109,12 +109,12 @@ int draft_vmstate_truncate(struct draft *draft, uint64_t size) MUST_CHECK;
  * What the kernel has cached of a file of a draft (or of what was one) belongs to a
  * version. Is it this one? From now on it is. which tells files of a snapshot apart.
  */
-enum draft_file {
+enum draft_part {
 	DRAFT_MEM,
 	DRAFT_VMSTATE,
 	DRAFT_FILES,
 };
-bool drafts_seen(struct drafts *drafts, uint64_t id, enum draft_file which, uint64_t version);
+bool drafts_seen(struct drafts *drafts, uint64_t id, enum draft_part which, uint64_t version);
 
 /* The version that reads show; grows with each change. */
 uint64_t draft_version(struct draft *draft);

@@ -26,6 +26,7 @@ int resolve_maps(struct index *index, const struct snapshot_row *row, struct map
 
 /* How many layers the snapshot has, itself included. Errors of resolve_maps. */
 int resolve_depth(struct index *index, const struct snapshot_row *row, size_t *ret) MUST_CHECK;
+
 /* A draft in one read transaction: its row, the map of its extents, and its pending
  * pages, which lie over them. Where it is sealed by now, *ret_layer becomes NULL and
  * only the row is filled. -ENOENT, -EBADMSG. */

@@ -11,11 +11,14 @@
 #include "base/cleanup.h"
 #include "base/fail.h"
 #include "db/attachment.h"
+#include "db/draft.h"
 #include "db/snapshot.h"
 #include "db/store.h"
+#include "fusefs/draft-file.h"
 #include "fusefs/node.h"
 #include "fusefs/workingset.h"
 
+#define LEASE_WAIT_MS 250		   /* for a draft that another mount has just let go of */
 #define NAME_ROOM (SNAPSHOT_NAME_MAX + 32) /* "<snapshot>/<file>" */
 
 /* Bytes of a file that is not mapped. */
@@ -31,6 +34,8 @@ struct file {
 	const struct node_type *type;
 	struct snapshot *snapshot; /* owned: the lease; NULL for what is not fixed */
 	struct content *content;   /* shared if fixed, else of this file; NULL if mapped */
+	struct draft_file drafted; /* of a draft, with draft set: then neither of the two */
+	uint64_t version;	   /* of what was a draft, else 0 */
 	uint64_t npages;	   /* of the image */
 	bool fixed;		   /* its bytes never change */
 	bool writer;
@@ -110,12 +115,17 @@ static void content_release(struct file_table *table, struct content *content)
 	free(content);
 }
 
-static void file_free(struct file_table *table, struct file *file)
+static int file_free(struct file_table *table, struct file *file)
 {
+	int r = 0;
+
+	if (file->drafted.draft)
+		r = draft_close(file->drafted.draft, file->drafted.writer);
 	content_release(table, file->content);
 	snapshot_close(file->snapshot);
 	pthread_mutex_destroy(&file->lock);
 	free(file);
+	return r;
 }
 
 static int gone_is_stale(int r)
@@ -138,24 +148,51 @@ static int fill_content(struct file_table *table, struct index *index,
 	return r < 0 ? r : content_new(data, len, &file->content);
 }
 
+/* Opens a file of a draft; -ESTALE where it is none any more. */
+static int fill_draft(struct file_table *table, struct index *index, const struct snapshot_row *row,
+		      struct file *file, bool writer)
+{
+	struct draft_file *drafted = &file->drafted;
+	int r;
+
+	if (writer && !store_is_writable(index_store(index)))
+		return -EROFS;
+	drafted->which = node_kind(file->number) == NODE_MEM ? DRAFT_MEM : DRAFT_VMSTATE;
+	drafted->writer = writer;
+	r = draft_open(table->drafts, index, row->id, writer, LEASE_WAIT_MS, &drafted->draft);
+	if (r < 0) {
+		drafted->draft = NULL;
+		return r;
+	}
+	file->npages = row->size / PAGE_BYTES;
+	file->version = draft_version(drafted->draft);
+	snprintf(file->name, sizeof(file->name), "%s/%s", row->name, file->type->name);
+	return drafted->which == DRAFT_VMSTATE ? draft_vmstate_open(drafted->draft, index) : 0;
+}
+
 /* Fixed files hold the lease, which comes before the row: a row read earlier may
  * be of a snapshot that is being removed. */
-static int fill(struct file_table *table, struct index *index, struct file *file)
+static int fill(struct file_table *table, struct index *index, struct file *file, bool writer)
 {
 	uint64_t id = node_id(file->number);
 	struct snapshot_row found;
 	const struct snapshot_row *row = &found;
-	int r;
+	int r = catalog_find_id(index, id, &found);
 
-	if (file->type->is_fixed) {
+	if (r == 0 && node_is_draft(row, node_kind(file->number))) {
+		r = fill_draft(table, index, row, file, writer);
+		if (r != -ESTALE)
+			return r;
+		r = 0; /* sealed since its row was read */
+	}
+	if (r == 0 && file->type->is_fixed) {
 		r = snapshot_open(index, id, &file->snapshot);
 		if (r == 0)
 			row = snapshot_row(file->snapshot);
-	} else {
-		r = catalog_find_id(index, id, &found);
 	}
 	if (r < 0)
 		return r;
+	file->version = row->version;
 	file->npages = row->size / PAGE_BYTES;
 	file->fixed = node_is_fixed(row, node_kind(file->number));
 	snprintf(file->name, sizeof(file->name), "%s/%s", row->name, file->type->name);
@@ -171,41 +208,64 @@ int file_open(struct file_table *table, struct index *index, uint64_t number, bo
 
 	if (kind == NODE_DIR || kind == NODE_KINDS)
 		return -ESTALE;
-	writer = writer && node_type(kind)->is_replaceable;
-	if (writer && !store_is_writable(index_store(index)))
+	if (writer && node_type(kind)->is_replaceable && !store_is_writable(index_store(index)))
 		return -EROFS;
 	file = calloc(1, sizeof(*file));
 	if (!file)
 		return fail_with(-ENOMEM, "out of memory");
 	file->number = number;
 	file->type = node_type(kind);
-	file->writer = writer;
+	file->writer = writer && node_type(kind)->is_replaceable;
 	pthread_mutex_init(&file->lock, NULL);
-	r = fill(table, index, file);
+	r = fill(table, index, file, writer);
 	if (r < 0) {
-		file_free(table, file);
-		return gone_is_stale(r);
+		char text[FAIL_TEXT_MAX];
+
+		fail_copy(r, text);
+		(void)!file_free(table, file);
+		return gone_is_stale(fail_with(r, "%s", text));
 	}
 	table_add(table, file);
 	*ret = file;
 	return 0;
 }
 
-void file_close(struct file_table *table, struct file *file)
+bool file_close_stores(const struct file *file)
+{
+	return file->drafted.draft && file->drafted.writer;
+}
+
+int file_close(struct file_table *table, struct file *file)
 {
 	table_remove(table, file);
-	file_free(table, file);
+	return file_free(table, file);
 }
 
 void file_close_all(struct file_table *table)
 {
 	while (table->newest)
-		file_close(table, table->newest);
+		(void)!file_close(table, table->newest); /* drafts_free tells what is lost */
 }
 
 const char *file_name(const struct file *file)
 {
 	return file->name;
+}
+
+bool file_is_cached(const struct file *file)
+{
+	return file->fixed || file->drafted.draft;
+}
+
+/* What was cached of a draft may be older: another process may have changed it. */
+bool file_keeps_cache(struct file_table *table, struct file *file)
+{
+	enum node_kind kind = node_kind(file->number);
+
+	if (file->version == 0 || !node_type(kind)->is_drafted)
+		return file->fixed;
+	return drafts_seen(table->drafts, node_id(file->number),
+			   kind == NODE_MEM ? DRAFT_MEM : DRAFT_VMSTATE, file->version);
 }
 
 bool file_is_fixed(const struct file *file)
@@ -217,6 +277,8 @@ uint64_t file_size(struct file *file)
 {
 	uint64_t size;
 
+	if (file->drafted.draft)
+		return draft_file_size(&file->drafted);
 	if (file->type->is_mapped)
 		return file->npages * PAGE_BYTES;
 	pthread_mutex_lock(&file->lock);
@@ -232,6 +294,8 @@ int file_read(struct file *file, struct pages *pages, uint64_t off, void *buf, s
 	size_t count = off < size ? (size_t)MIN((uint64_t)len, size - off) : 0;
 	int r = 0;
 
+	if (file->drafted.draft)
+		return draft_file_read(&file->drafted, pages, off, buf, len, ret_len);
 	if (count > 0 && file->type->is_mapped) {
 		r = snapshot_read(file->snapshot, pages, file->type->view, off, buf, count);
 	} else if (count > 0) {
@@ -252,6 +316,8 @@ int file_seek(struct file *file, int64_t off, bool data, uint64_t *ret_off)
 
 	if (off < 0 || (uint64_t)off >= size)
 		return -ENXIO;
+	if (file->drafted.draft)
+		return draft_file_seek(&file->drafted, (uint64_t)off, data, ret_off);
 	if (file->type->is_mapped)
 		return map_seek(snapshot_map(file->snapshot, file->type->view), file->type->view,
 				(uint64_t)off, data, ret_off);
@@ -279,12 +345,15 @@ static int resize(struct content *content, uint64_t len)
 	return 0;
 }
 
-int file_write(struct file *file, uint64_t off, bool append, const void *buf, size_t len)
+int file_write(struct file *file, struct pages *pages, uint64_t off, bool append, const void *buf,
+	       size_t len, size_t *ret_len)
 {
 	struct content *content = file->content;
 	uint64_t end;
 	int r = 0;
 
+	if (file->drafted.writer)
+		return draft_file_write(&file->drafted, pages, off, append, buf, len, ret_len);
 	if (!file->writer)
 		return -EROFS;
 	pthread_mutex_lock(&file->lock);
@@ -298,9 +367,17 @@ int file_write(struct file *file, uint64_t off, bool append, const void *buf, si
 		memcpy(content->data + off, buf, len);
 		file->change = FILE_WRITTEN;
 		file->nchanges++;
+		*ret_len = len;
 	}
 	pthread_mutex_unlock(&file->lock);
 	return r;
+}
+
+int file_zero(struct file *file, struct pages *pages, uint64_t off, uint64_t len)
+{
+	if (file->drafted.writer)
+		return draft_file_zero(&file->drafted, pages, off, len);
+	return file->writer ? -EOPNOTSUPP : -EROFS;
 }
 
 /* Under the file's lock. */
@@ -319,6 +396,8 @@ int file_truncate(struct file *file, uint64_t size)
 {
 	int r;
 
+	if (file->drafted.writer)
+		return draft_file_truncate(&file->drafted, size);
 	if (!file->writer)
 		return -EROFS;
 	pthread_mutex_lock(&file->lock);
@@ -332,6 +411,10 @@ static bool truncate_untouched(struct file *file, uint64_t size, int *ret)
 {
 	bool untouched;
 
+	if (file->drafted.writer) {
+		*ret = draft_file_truncate(&file->drafted, size);
+		return true;
+	}
 	pthread_mutex_lock(&file->lock);
 	untouched = file->writer && file->change == FILE_STORED;
 	if (untouched)
@@ -356,6 +439,7 @@ int file_truncate_closed(struct file_table *table, struct index *index, uint64_t
 			 uint64_t size)
 {
 	struct file *file;
+	char text[FAIL_TEXT_MAX];
 	int r = file_open(table, index, number, true, &file);
 
 	if (r < 0)
@@ -363,14 +447,18 @@ int file_truncate_closed(struct file_table *table, struct index *index, uint64_t
 	r = file_truncate(file, size);
 	if (r == 0)
 		r = file_store(file, index);
-	file_close(table, file);
-	return r;
+	fail_copy(r, text);
+	(void)!file_close(table, file); /* it is stored, or r says why not */
+	return r < 0 ? fail_with(r, "%s", text) : 0;
 }
 
 enum file_change file_change(struct file *file)
 {
 	enum file_change change;
 
+	if (file->drafted.draft)
+		return file->drafted.writer && draft_is_dirty(file->drafted.draft) ? FILE_WRITTEN
+										   : FILE_STORED;
 	pthread_mutex_lock(&file->lock);
 	change = file->change;
 	pthread_mutex_unlock(&file->lock);
@@ -405,6 +493,8 @@ int file_store(struct file *file, struct index *index)
 
 	if (file_change(file) == FILE_STORED)
 		return 0;
+	if (file->drafted.draft)
+		return draft_store(file->drafted.draft, false);
 	r = copy_content(file, &data, &len, &nchanges);
 	if (r == 0)
 		r = workingset_check(data, len, file->npages);

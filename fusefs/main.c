@@ -25,6 +25,7 @@
 #include "base/fail.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "db/draft.h"
 #include "db/store.h"
 #include "fusefs/daemon.h"
 #include "fusefs/mount.h"
@@ -191,6 +192,7 @@ static int run_view(const struct request *request, struct store *store, struct m
 {
 	AUTO(threads_close_at) struct threads *threads = NULL;
 	AUTO(storing_close_at) struct storing *storing = NULL;
+	struct drafts *drafts = NULL;
 	struct view view = {
 		.store = store,
 		.settings = request->settings,
@@ -208,9 +210,12 @@ static int run_view(const struct request *request, struct store *store, struct m
 	r = threads_open(store, &threads);
 	if (r == 0)
 		r = storing_open(store, &storing);
+	if (r == 0)
+		r = drafts_new(store, &drafts);
 	if (r < 0)
 		return store_failed(request, r);
 	view.storing = storing;
+	view.drafts = view.files.drafts = drafts;
 	signals = block_signals();
 	r = signals < 0 ? signals : begin(request, &view, threads, mount);
 	if (r < 0)
@@ -220,6 +225,11 @@ static int run_view(const struct request *request, struct store *store, struct m
 	code = end_of_view(threads, mount, signals);
 	storing_close(TAKE_PTR(storing));
 	file_close_all(&view.files);
+	r = drafts_free(drafts);
+	if (r < 0) {
+		log_error("the view on %s: %s", mount->point, fail_text(r));
+		code = EXIT_FAILED;
+	}
 	return code;
 }
 

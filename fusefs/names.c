@@ -6,7 +6,11 @@
  *	the root                        -           for ever     -
  *	a name in the root              not at all  for ever     -
  *	mem, diff, vmstate (sealed)     for ever    for ever     kept
- *	info.json, maps, workingset     for ever    not at all   never (direct_io)
+ *	mem, vmstate (draft)            for ever    not at all   as long as all that
+ *	                                                         changes them comes
+ *	                                                         this way (file.h)
+ *	diff (draft), info.json,
+ *	maps, workingset                for ever    not at all   never (direct_io)
  *
  * A name in the root is looked up every time, so a snapshot that was removed or
  * renamed is gone at once, and another of the same name has another number: no
@@ -19,11 +23,15 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "db/catalog.h"
+#include "db/draft.h"
+#include "db/store.h"
 #include "fusefs/node.h"
 
 #define FOR_EVER (365.0 * 86400) /* seconds */
-#define NAME_BYTES_MOST 255	 /* of a name the kernel asks for, as ext4 */
+#define STAT_BLOCK 512
+#define NAME_BYTES_MOST 255 /* of a name the kernel asks for, as ext4 */
 
 static int not_there(const char *name)
 {
@@ -33,6 +41,28 @@ static int not_there(const char *name)
 static double timeout_of(const struct snapshot_row *row, enum node_kind kind)
 {
 	return node_is_fixed(row, kind) ? FOR_EVER : 0;
+}
+
+/* stat(2), as of this moment where it is a draft that is being written here. */
+static int stat_now(struct view *view, struct index *index, const struct snapshot_row *row,
+		    enum node_kind kind, struct stat *ret)
+{
+	struct draft_stat now;
+	int r = node_stat(index, &view->settings, row, kind, ret);
+
+	if (r < 0 || !node_is_draft(row, kind) || !drafts_stat(view->drafts, row->id, &now))
+		return r;
+	ret->st_mtim = ret->st_ctim = (struct timespec){
+		.tv_sec = (time_t)(now.changed_ns / NS_PER_SEC),
+		.tv_nsec = (long)(now.changed_ns % NS_PER_SEC),
+	};
+	if (kind == NODE_MEM) {
+		ret->st_blocks = (blkcnt_t)(now.data_pages * (PAGE_BYTES / STAT_BLOCK));
+	} else if (now.has_vmstate_bytes) {
+		ret->st_size = (off_t)now.vmstate_bytes;
+		ret->st_blocks = (blkcnt_t)((now.vmstate_bytes + STAT_BLOCK - 1) / STAT_BLOCK);
+	}
+	return 0;
 }
 
 static int find_in_root(struct view *view, struct index *index, const char *name,
@@ -66,7 +96,7 @@ static int find_in_snapshot(struct view *view, struct index *index, uint64_t par
 	entry->ino = node_number(row.id, kind);
 	entry->attr_timeout = timeout_of(&row, kind);
 	entry->entry_timeout = FOR_EVER;
-	return node_stat(index, &view->settings, &row, kind, &entry->attr);
+	return stat_now(view, index, &row, kind, &entry->attr);
 }
 
 int names_find(struct view *view, struct index *index, uint64_t parent, const char *name,
@@ -96,7 +126,7 @@ int names_stat(struct view *view, struct index *index, uint64_t number, struct s
 		return -ESTALE;
 	r = catalog_find_id(index, node_id(number), &row);
 	if (r == 0)
-		r = node_stat(index, &view->settings, &row, node_kind(number), ret);
+		r = stat_now(view, index, &row, node_kind(number), ret);
 	if (r == 0)
 		*ret_timeout = timeout_of(&row, node_kind(number));
 	return r == -ENOENT ? -ESTALE : r;

@@ -20,9 +20,10 @@
 
 _Static_assert(NODE_KINDS <= 1 << KIND_BITS, "a kind must fit into its bits");
 
+/* Nobody makes files here, so a draft has one that can be written. */
 static bool has_vmstate(const struct snapshot_row *row)
 {
-	return row->has_vmstate;
+	return row->has_vmstate || row->state == SNAPSHOT_DRAFT;
 }
 
 static uint64_t image_size(const struct snapshot_row *row)
@@ -32,7 +33,7 @@ static uint64_t image_size(const struct snapshot_row *row)
 
 static uint64_t vmstate_size(const struct snapshot_row *row)
 {
-	return row->vmstate_bytes;
+	return row->has_vmstate ? row->vmstate_bytes : 0;
 }
 
 static uint64_t workingset_size(const struct snapshot_row *row)
@@ -92,6 +93,7 @@ static const struct node_type types[NODE_KINDS] = {
 		      .is_mapped = true,
 		      .view = MAP_MEM,
 		      .is_fixed = true,
+		      .is_drafted = true,
 		      .size = image_size},
 	[NODE_DIFF] = {.name = "diff",
 		       .is_mapped = true,
@@ -100,6 +102,7 @@ static const struct node_type types[NODE_KINDS] = {
 		       .size = image_size},
 	[NODE_VMSTATE] = {.name = "vmstate",
 			  .is_fixed = true,
+			  .is_drafted = true,
 			  .exists = has_vmstate,
 			  .size = vmstate_size,
 			  .load = load_vmstate},
@@ -153,6 +156,11 @@ enum node_kind node_kind(uint64_t number)
 bool node_is_fixed(const struct snapshot_row *row, enum node_kind kind)
 {
 	return row->state == SNAPSHOT_SEALED && (kind == NODE_DIR || types[kind].is_fixed);
+}
+
+bool node_is_draft(const struct snapshot_row *row, enum node_kind kind)
+{
+	return row->state == SNAPSHOT_DRAFT && kind != NODE_DIR && types[kind].is_drafted;
 }
 
 /* Who may read may also look into directories. */
@@ -210,7 +218,7 @@ int node_stat(struct index *index, const struct settings *settings, const struct
 	uint64_t size;
 	int r;
 
-	stat_common(settings, row->created_ns, &st);
+	stat_common(settings, row->changed_ns, &st);
 	st.st_ino = node_number(row->id, kind);
 	if (kind == NODE_DIR) {
 		st.st_mode = dir_mode(settings);
@@ -221,7 +229,8 @@ int node_stat(struct index *index, const struct settings *settings, const struct
 	r = exact_size(index, type, row, &size);
 	if (r < 0)
 		return r;
-	st.st_mode = S_IFREG | settings->mode | (type->is_replaceable ? S_IWUSR : 0);
+	st.st_mode = S_IFREG | settings->mode |
+		     (type->is_replaceable || node_is_draft(row, kind) ? S_IWUSR : 0);
 	st.st_size = (off_t)size;
 	st.st_blocks =
 		(blkcnt_t)(type->is_mapped ? data_pages(row, type->view) * (PAGE_BYTES / STAT_BLOCK)

@@ -47,6 +47,7 @@ struct node_type {
 	 * read as a whole when it is opened. */
 	bool is_fixed;
 	bool is_replaceable; /* may be written, even when sealed */
+	bool is_drafted;     /* may be written in a draft */
 	/* NULL: every snapshot has it. */
 	bool (*exists)(const struct snapshot_row *row);
 	/* NULL: as long as what load gives. Bytes. */
@@ -79,6 +80,9 @@ int node_stat(struct index *index, const struct settings *settings, const struct
 
 /* stat(2) of the root; since_ns is when the view was mounted. */
 void node_stat_root(const struct settings *settings, uint64_t since_ns, struct stat *ret);
+
+/* Is it a file of a draft that may be written? */
+bool node_is_draft(const struct snapshot_row *row, enum node_kind kind);
 
 /* Does stat(2) of the node stay as it is? */
 bool node_is_fixed(const struct snapshot_row *row, enum node_kind kind);

@@ -112,7 +112,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 	}
 	if (fi)
 		r = file_truncate(file_of(fi), size);
-	else if (!node_type(kind)->is_replaceable)
+	else if (!node_type(kind)->is_replaceable && !node_type(kind)->is_drafted)
 		r = -EROFS;
 	else if (!file_truncate_open(&view->files, ino, size, &r)) {
 		storing_truncate(view->storing, req, ino, size);
@@ -208,6 +208,14 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 
 /* ---- files ---- */
 
+static void release(struct view *view, fuse_ino_t ino, struct file *file)
+{
+	if (file_close_stores(file) || file_change(file) == FILE_EMPTIED)
+		storing_release(view->storing, ino, file);
+	else
+		(void)!file_close(&view->files, file); /* it had nothing to store */
+}
+
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	bool for_writing = (fi->flags & O_ACCMODE) != O_RDONLY;
@@ -222,12 +230,12 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	fi->fh = (uintptr_t)file;
-	fi->direct_io = for_writing || !file_is_fixed(file);
-	fi->keep_cache = file_is_fixed(file);
+	fi->direct_io = !file_is_cached(file) || (for_writing && file_is_fixed(file));
+	fi->keep_cache = file_keeps_cache(&view->files, file);
 	fi->noflush = !for_writing; /* its close stores nothing: one request less */
 	/* an interrupted open(2) never hears of this handle, nor sends a release */
 	if (fuse_reply_open(req, fi) == -ENOENT)
-		file_close(&view->files, file);
+		release(view, ino, file);
 }
 
 /* Answered before it is done: nobody waits for it, and it would count against
@@ -238,10 +246,7 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct file *file = file_of(fi);
 
 	fuse_reply_err(req, 0);
-	if (file_change(file) == FILE_EMPTIED)
-		storing_release(view->storing, ino, file);
-	else
-		file_close(&view->files, file);
+	release(view, ino, file);
 }
 
 /* The whole range up to the end of the file, or EIO: a short answer inside it
@@ -271,12 +276,16 @@ static void op_write(fuse_req_t req, UNUSED fuse_ino_t ino, const char *data, si
 		     off_t off, struct fuse_file_info *fi)
 {
 	struct file *file = file_of(fi);
-	int r = file_write(file, (uint64_t)off, fi->flags & O_APPEND, data, size);
+	bool append = fi->flags & O_APPEND;
+	size_t len = 0;
+	int r = file_write(file, threads_current()->pages, (uint64_t)off, append, data, size, &len);
 
-	if (r < 0)
+	if (r == -EAGAIN)
+		storing_write(view_of(req)->storing, req, file, (uint64_t)off, append, data, size);
+	else if (r < 0)
 		reply_failure(req, "write", file_name(file), r);
 	else
-		fuse_reply_write(req, size);
+		fuse_reply_write(req, len);
 }
 
 static void op_flush(fuse_req_t req, UNUSED fuse_ino_t ino, struct fuse_file_info *fi)
@@ -318,10 +327,34 @@ static void op_lseek(fuse_req_t req, UNUSED fuse_ino_t ino, off_t off, int whenc
 		fuse_reply_lseek(req, (off_t)to);
 }
 
-static void op_fallocate(fuse_req_t req, UNUSED fuse_ino_t ino, UNUSED int mode, UNUSED off_t off,
-			 UNUSED off_t len, struct fuse_file_info *fi)
+/* Both make zeros of a range and leave the size. ZERO_RANGE without KEEP_SIZE may ask
+ * for more bytes, which mem cannot have. */
+static bool fallocate_zeroes(int mode, off_t off, off_t len, struct file *file)
 {
-	fuse_reply_err(req, file_is_fixed(file_of(fi)) ? EROFS : EOPNOTSUPP);
+	if (mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE) ||
+	    mode == (FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE))
+		return true;
+	return mode == FALLOC_FL_ZERO_RANGE && (uint64_t)off + (uint64_t)len <= file_size(file);
+}
+
+static void op_fallocate(fuse_req_t req, UNUSED fuse_ino_t ino, int mode, off_t off, off_t len,
+			 struct fuse_file_info *fi)
+{
+	struct file *file = file_of(fi);
+	int r;
+
+	if (file_is_fixed(file))
+		r = -EROFS;
+	else if (!fallocate_zeroes(mode, off, len, file))
+		r = -EOPNOTSUPP;
+	else
+		r = file_zero(file, threads_current()->pages, (uint64_t)off, (uint64_t)len);
+	if (r == -EAGAIN)
+		storing_zero(view_of(req)->storing, req, file, (uint64_t)off, (uint64_t)len);
+	else if (r < 0)
+		reply_failure(req, "fallocate", file_name(file), r);
+	else
+		fuse_reply_err(req, 0);
 }
 
 /* ---- names are made and taken away by pagoda(1), not here ---- */

@@ -36,6 +36,8 @@ static bool is_answer(int err)
 	case -ENXIO:
 	case -ENAMETOOLONG:
 	case -EFBIG:
+	case -EPERM:
+	case -EOPNOTSUPP:
 		return true;
 	default:
 		return false;

@@ -5,16 +5,21 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/fail.h"
+#include "db/draft.h"
 #include "db/index.h"
+#include "db/pages.h"
 #include "fusefs/reply.h"
 
 #define WAITING_MOST 64 /* requests to be answered */
+#define SEATS 2		/* of the four threads that answer the kernel */
+#define ROOM_TRIES 64
 
 struct job {
 	/* Does it, or with a negative err answers with that; returns what came of it. */
@@ -22,7 +27,10 @@ struct job {
 	fuse_req_t req;	   /* NULL where nobody waits for an answer */
 	struct file *file; /* NULL to truncate */
 	uint64_t number;   /* of the node; not to store */
-	uint64_t size;	   /* to truncate to */
+	uint64_t size;	   /* to truncate to; of bytes to write or zero */
+	uint64_t off;	   /* to write or zero at */
+	bool append;
+	char *data;	   /* owned: to write; else NULL */
 	uint64_t since_ns; /* monotonic, when it came */
 	struct job *next;
 };
@@ -30,6 +38,8 @@ struct job {
 struct storing {
 	struct view *view;   /* borrowed */
 	struct index *index; /* owned; of the thread once it is started */
+	struct pages *pages; /* owned, before index; as index */
+	atomic_int seats;    /* taken by threads that store themselves */
 	uint64_t busy_ns;    /* when the last wait in vain began; of the thread */
 	pthread_t id;
 	bool started;
@@ -69,12 +79,49 @@ static int run_truncate(struct storing *storing, struct job *job, int err)
 static int run_release(struct storing *storing, struct job *job, int err)
 {
 	char text[REPLY_NODE_ROOM];
-	int r = err < 0 ? err : file_store(job->file, storing->index);
+	int r = err;
 
+	/* a draft is stored by its close */
+	if (r == 0 && !file_close_stores(job->file))
+		r = file_store(job->file, storing->index);
 	/* nobody hears an answer, so every failure is worth a line */
 	if (r < 0)
 		reply_log(storing->view, "storing", reply_node(job->number, text), r);
-	file_close(&storing->view->files, job->file);
+	r = file_close(&storing->view->files, job->file);
+	if (r < 0)
+		reply_log(storing->view, "closing", reply_node(job->number, text), r);
+	return r;
+}
+
+/* Others may take the room that was made: not for ever, each has its turn here. */
+static int write_with_room(struct storing *storing, struct job *job, size_t *ret_len)
+{
+	int r = -EAGAIN;
+
+	for (int i = 0; r == -EAGAIN && i < ROOM_TRIES; i++) {
+		r = drafts_make_room(storing->view->drafts);
+		if (r < 0)
+			return r;
+		if (job->data)
+			r = file_write(job->file, storing->pages, job->off, job->append, job->data,
+				       (size_t)job->size, ret_len);
+		else
+			r = file_zero(job->file, storing->pages, job->off, job->size);
+	}
+	return r == -EAGAIN ? fail_with(-EBUSY, "too much is being written at once") : r;
+}
+
+static int run_write(struct storing *storing, struct job *job, int err)
+{
+	size_t len = 0;
+	int r = err < 0 ? err : write_with_room(storing, job, &len);
+
+	if (r < 0)
+		reply_failure(job->req, "write", file_name(job->file), r);
+	else if (job->data)
+		fuse_reply_write(job->req, len);
+	else
+		fuse_reply_err(job->req, 0);
 	return r;
 }
 
@@ -118,6 +165,7 @@ static void *thread_main(void *argument)
 		bool waited = job->req;
 
 		run(storing, job);
+		free(job->data);
 		free(job);
 		pthread_mutex_lock(&storing->lock);
 		storing->waiting -= waited;
@@ -163,11 +211,48 @@ static void submit(struct storing *storing, const struct job *job)
 		return;
 	free(copy);
 	refused.run(storing, &refused, r);
+	free(refused.data);
 }
 
 void storing_store(struct storing *storing, fuse_req_t req, struct file *file)
 {
+	bool seated = file_close_stores(file);
+
+	/* once it is answered the file may be gone */
+	if (seated && atomic_fetch_add(&storing->seats, 1) < SEATS) {
+		reply_result(req, "storing", file, file_store(file, NULL));
+		atomic_fetch_sub(&storing->seats, 1);
+		return;
+	}
+	if (seated)
+		atomic_fetch_sub(&storing->seats, 1);
 	submit(storing, &(struct job){.run = run_store, .req = req, .file = file});
+}
+
+void storing_write(struct storing *storing, fuse_req_t req, struct file *file, uint64_t off,
+		   bool append, const void *data, size_t len)
+{
+	struct job job = {.run = run_write,
+			  .req = req,
+			  .file = file,
+			  .off = off,
+			  .append = append,
+			  .size = len,
+			  .data = malloc(len + 1)};
+
+	if (job.data) {
+		memcpy(job.data, data, len);
+		submit(storing, &job);
+	} else {
+		reply_failure(req, "write", file_name(file), fail_with(-ENOMEM, "out of memory"));
+	}
+}
+
+void storing_zero(struct storing *storing, fuse_req_t req, struct file *file, uint64_t off,
+		  uint64_t len)
+{
+	submit(storing,
+	       &(struct job){.run = run_write, .req = req, .file = file, .off = off, .size = len});
 }
 
 void storing_truncate(struct storing *storing, fuse_req_t req, uint64_t number, uint64_t size)
@@ -191,7 +276,10 @@ int storing_open(struct store *store, struct storing **ret)
 	if (!storing)
 		return fail_with(-ENOMEM, "out of memory");
 	r = index_open(store, &storing->index);
+	if (r == 0)
+		r = pages_open(storing->index, &storing->pages);
 	if (r < 0) {
+		index_close(storing->index);
 		free(storing);
 		return r;
 	}
@@ -227,6 +315,7 @@ void storing_close(struct storing *storing)
 	}
 	pthread_cond_destroy(&storing->changed);
 	pthread_mutex_destroy(&storing->lock);
+	pages_close(storing->pages);
 	index_close(storing->index);
 	free(storing);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The thread that stores working sets.
+ * The thread that stores working sets and drafts.
  *
  * Storing waits for the writer lock of the store, up to 30 s. A thread that
  * answers the kernel must not: four such waits would stop every read of the view,
@@ -13,6 +13,8 @@
 #ifndef PAGODA_FUSEFS_STORING_H
 #define PAGODA_FUSEFS_STORING_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attributes.h"
@@ -40,11 +42,20 @@ DEFINE_AUTO(struct storing *, storing_close)
 /* Any thread, does not wait. Each answers req, at once with EBUSY if too many
  * wait. */
 
-/* file_store. */
+/* file_store. Where it is of a draft, and no more than one other thread does so, it is
+ * done by the calling thread: a small fsync is quicker than waking another. */
 void storing_store(struct storing *storing, fuse_req_t req, struct file *file);
 
 /* file_truncate_closed; answers with stat(2) of the node. */
 void storing_truncate(struct storing *storing, fuse_req_t req, uint64_t number, uint64_t size);
+
+/* file_write of a draft, once there is room: stores for that. data is copied. */
+void storing_write(struct storing *storing, fuse_req_t req, struct file *file, uint64_t off,
+		   bool append, const void *data, size_t len);
+
+/* file_zero, as storing_write. */
+void storing_zero(struct storing *storing, fuse_req_t req, struct file *file, uint64_t off,
+		  uint64_t len);
 
 /* file_store, then file_close; for a file of node number whose release was
  * answered: it is never refused, and its failure is logged. */

@@ -12,6 +12,7 @@
 #include "fusefs/repeat.h"
 #include "fusefs/settings.h"
 
+struct drafts;
 struct storing;
 
 struct view {
@@ -19,6 +20,7 @@ struct view {
 	struct settings settings; /* constant while mounted */
 	uint64_t since_ns;	  /* wall clock, when it was mounted */
 	struct storing *storing;  /* borrowed */
+	struct drafts *drafts;	  /* borrowed */
 	struct file_table files;
 	struct repeat said;
 };
