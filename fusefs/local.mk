@@ -12,6 +12,7 @@ libfusefs_a_SOURCES = \
 	fusefs/mount.c fusefs/mount.h \
 	fusefs/names.c fusefs/names.h \
 	fusefs/node.c fusefs/node.h \
+	fusefs/notifier.c fusefs/notifier.h \
 	fusefs/ops.c fusefs/ops.h \
 	fusefs/repeat.c fusefs/repeat.h \
 	fusefs/reply.c fusefs/reply.h \

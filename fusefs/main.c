@@ -29,6 +29,7 @@
 #include "db/store.h"
 #include "fusefs/daemon.h"
 #include "fusefs/mount.h"
+#include "fusefs/notifier.h"
 #include "fusefs/ops.h"
 #include "fusefs/settings.h"
 #include "fusefs/storing.h"
@@ -176,7 +177,9 @@ static int begin(const struct request *request, struct view *view, struct thread
 	if (r < 0)
 		return r;
 	mount_tune(mount);
-	r = storing_start(view->storing, view);
+	r = notifier_start(mount->session, &view->notifier);
+	if (r == 0)
+		r = storing_start(view->storing, view);
 	return r < 0 ? r : threads_start(threads, mount->session);
 }
 
@@ -224,6 +227,7 @@ static int run_view(const struct request *request, struct store *store, struct m
 		daemon_ready(ready_fd);
 	code = end_of_view(threads, mount, signals);
 	storing_close(TAKE_PTR(storing));
+	notifier_close(view.notifier);
 	file_close_all(&view.files);
 	r = drafts_free(drafts);
 	if (r < 0) {

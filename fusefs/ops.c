@@ -98,6 +98,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 {
 	enum node_kind kind = ino == NODE_ROOT ? NODE_DIR : node_kind(ino);
 	struct view *view = view_of(req);
+	struct file *file = fi ? file_of(fi) : NULL;
 	uint64_t size = (uint64_t)attr->st_size;
 	char text[REPLY_NODE_ROOM];
 	int r;
@@ -110,18 +111,22 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 		fuse_reply_err(req, EPERM);
 		return;
 	}
-	if (fi)
-		r = file_truncate(file_of(fi), size);
-	else if (!node_type(kind)->is_replaceable && !node_type(kind)->is_drafted)
+	if (node_type(kind)->is_drafted && !(file && file_is_fixed(file))) {
+		storing_truncate(view->storing, req, ino, file, size);
+		return;
+	}
+	if (file)
+		r = file_truncate(file, size);
+	else if (!node_type(kind)->is_replaceable)
 		r = -EROFS;
 	else if (!file_truncate_open(&view->files, ino, size, &r)) {
-		storing_truncate(view->storing, req, ino, size);
+		storing_truncate(view->storing, req, ino, NULL, size);
 		return;
 	}
 	if (r < 0)
 		reply_failure(req, "truncation", reply_node(ino, text), r);
 	else
-		reply_stat(req, threads_current()->index, ino, fi ? file_of(fi) : NULL);
+		reply_stat(req, threads_current()->index, ino, file);
 }
 
 /* ---- extended attributes: how `pagoda umount` finds the daemon ---- */

@@ -15,18 +15,21 @@
 #include "db/draft.h"
 #include "db/index.h"
 #include "db/pages.h"
+#include "fusefs/node.h"
+#include "fusefs/notifier.h"
 #include "fusefs/reply.h"
 
 #define WAITING_MOST 64 /* requests to be answered */
 #define SEATS 2		/* of the four threads that answer the kernel */
 #define ROOM_TRIES 64
+#define DROP_WAIT_MS 200
 
 struct job {
 	/* Does it, or with a negative err answers with that; returns what came of it. */
 	int (*run)(struct storing *storing, struct job *job, int err);
 	fuse_req_t req;	   /* NULL where nobody waits for an answer */
-	struct file *file; /* NULL to truncate */
-	uint64_t number;   /* of the node; not to store */
+	struct file *file; /* NULL to truncate what is not open */
+	uint64_t number;   /* of the node; not to store or write */
 	uint64_t size;	   /* to truncate to; of bytes to write or zero */
 	uint64_t off;	   /* to write or zero at */
 	bool append;
@@ -65,14 +68,21 @@ static int run_store(struct storing *storing, struct job *job, int err)
 static int run_truncate(struct storing *storing, struct job *job, int err)
 {
 	char text[REPLY_NODE_ROOM];
-	int r = err < 0 ? err
-			: file_truncate_closed(&storing->view->files, storing->index, job->number,
-					       job->size);
+	struct file_table *files = &storing->view->files;
+	int r = err;
 
+	if (err == 0 && job->file)
+		r = file_truncate(job->file, job->size);
+	else if (err == 0 && !file_truncate_open(files, job->number, job->size, &r))
+		r = file_truncate_closed(files, storing->index, job->number, job->size);
+	/* the size stays, so the kernel would keep its pages. It cannot drop pages a
+	 * shared map has changed before this is answered: hence not for long */
+	if (r == 0 && job->size == 0 && node_kind(job->number) == NODE_MEM)
+		notifier_drop(storing->view->notifier, job->number, DROP_WAIT_MS);
 	if (r < 0)
 		reply_failure(job->req, "truncation", reply_node(job->number, text), r);
 	else
-		reply_stat(job->req, storing->index, job->number, NULL);
+		reply_stat(job->req, storing->index, job->number, job->file);
 	return r;
 }
 
@@ -255,10 +265,14 @@ void storing_zero(struct storing *storing, fuse_req_t req, struct file *file, ui
 	       &(struct job){.run = run_write, .req = req, .file = file, .off = off, .size = len});
 }
 
-void storing_truncate(struct storing *storing, fuse_req_t req, uint64_t number, uint64_t size)
+void storing_truncate(struct storing *storing, fuse_req_t req, uint64_t number, struct file *file,
+		      uint64_t size)
 {
-	submit(storing,
-	       &(struct job){.run = run_truncate, .req = req, .number = number, .size = size});
+	submit(storing, &(struct job){.run = run_truncate,
+				      .req = req,
+				      .number = number,
+				      .file = file,
+				      .size = size});
 }
 
 void storing_release(struct storing *storing, uint64_t number, struct file *file)

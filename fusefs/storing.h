@@ -46,8 +46,11 @@ DEFINE_AUTO(struct storing *, storing_close)
  * done by the calling thread: a small fsync is quicker than waking another. */
 void storing_store(struct storing *storing, fuse_req_t req, struct file *file);
 
-/* file_truncate_closed; answers with stat(2) of the node. */
-void storing_truncate(struct storing *storing, fuse_req_t req, uint64_t number, uint64_t size);
+/* Truncates node number, by file if it is open, by file_truncate_open, or else by
+ * file_truncate_closed; answers with stat(2) of the node. Where mem of a draft became
+ * zero the kernel has dropped what it had cached by then. */
+void storing_truncate(struct storing *storing, fuse_req_t req, uint64_t number, struct file *file,
+		      uint64_t size);
 
 /* file_write of a draft, once there is room: stores for that. data is copied. */
 void storing_write(struct storing *storing, fuse_req_t req, struct file *file, uint64_t off,

@@ -13,14 +13,16 @@
 #include "fusefs/settings.h"
 
 struct drafts;
+struct notifier;
 struct storing;
 
 struct view {
-	struct store *store;	  /* borrowed */
-	struct settings settings; /* constant while mounted */
-	uint64_t since_ns;	  /* wall clock, when it was mounted */
-	struct storing *storing;  /* borrowed */
-	struct drafts *drafts;	  /* borrowed */
+	struct store *store;	   /* borrowed */
+	struct settings settings;  /* constant while mounted */
+	uint64_t since_ns;	   /* wall clock, when it was mounted */
+	struct storing *storing;   /* borrowed */
+	struct drafts *drafts;	   /* borrowed */
+	struct notifier *notifier; /* borrowed */
 	struct file_table files;
 	struct repeat said;
 };

@@ -76,6 +76,9 @@ tests_view_probe_SOURCES = \
 	tests/view-probe-cache.c \
 	tests/view-probe-read.c \
 	tests/view-probe-write.c
+check_PROGRAMS += tests/draft-probe
+tests_draft_probe_SOURCES = tests/draft-probe.c
+CORE_SCRIPT_TESTS += tests/test-draft-write.sh
 SCRIPT_TESTS += \
 	tests/test-view-cache.sh \
 	tests/test-view-churn.sh \
