@@ -8,7 +8,8 @@
  *   3. no id can come a second time
  *   4. every page row lies in a pack that is there and long enough; with data, its
  *      bytes have its hash
- *   5. every snapshot: its row, its map and digests, its attachments
+ *   5. every snapshot: its row, its map and digests, its attachments; of a draft,
+ *      which has no digests, that its rows are there, its pending pages and its counts
  *
  * Others may write meanwhile. A snapshot is leased while it is looked at; a page row
  * that seems damaged is read again, and passed over if it is gone, has moved, or
@@ -44,6 +45,7 @@
 
 #define BATCH_ROWS 1024
 #define PACK_SLOTS 64
+#define DRAFT_TRIES 4
 
 struct check {
 	struct index *index; /* borrowed */
@@ -354,8 +356,8 @@ static int check_rows(struct check *check)
 
 static int check_attachments(struct check *check, const struct snapshot_row *row)
 {
-	static const char *const names[] = {"vmstate", "workingset"};
-	const bool there[] = {row->has_vmstate, row->workingset_bytes > 0};
+	static const char *const names[] = {"vmstate", "workingset", "changed"};
+	const bool there[] = {row->has_vmstate, row->workingset_bytes > 0, row->version > 0};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		void *data;
@@ -379,16 +381,48 @@ static int check_attachments(struct check *check, const struct snapshot_row *row
 	return 0;
 }
 
-/* With the lease on it. */
-static int check_snapshot(struct check *check, const struct snapshot_row *row)
+static int prove_sealed(struct check *check, const struct snapshot_row *row)
 {
 	AUTO(map_free_at) struct map *mem = NULL;
 	AUTO(map_free_at) struct map *layer = NULL;
 	int r = resolve_maps(check->index, row, &mem, &layer, NULL);
 
+	return r == 0 ? resolve_prove(check->index, row, mem, layer) : r;
+}
+
+/* A draft may be written meanwhile: what is found is what it was, or it is looked at
+ * again; one that never rests is left with its structure proved. */
+static int prove_draft(struct check *check, const struct snapshot_row *row)
+{
+	struct snapshot_row before = *row;
+	int r = 0;
+
+	for (int tries = 0; tries < DRAFT_TRIES; tries++) {
+		struct snapshot_row after;
+		int found;
+
+		r = resolve_prove_draft(check->index, &before);
+		found = catalog_find_id(check->index, row->id, &after);
+		if (found < 0)
+			return found;
+		if (after.version == before.version && after.state == before.state)
+			return r;
+		if (after.state == SNAPSHOT_SEALED)
+			return prove_sealed(check, &after);
+		before = after;
+	}
+	return 0;
+}
+
+/* With the lease on it. */
+static int check_snapshot(struct check *check, const struct snapshot_row *row)
+{
+	int r = row->state == SNAPSHOT_SEALED ? prove_sealed(check, row)
+					      : prove_draft(check, row);
+
 	check->report.snapshots++;
-	if (r == 0 && row->state == SNAPSHOT_SEALED)
-		r = resolve_prove(check->index, row, mem, layer);
+	if (r == -ENOENT)
+		return r;
 	r = found_snapshot_error(check, row->id, row->name, r);
 	return r < 0 ? r : check_attachments(check, row);
 }

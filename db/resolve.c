@@ -281,3 +281,60 @@ int resolve_prove(struct index *index, const struct snapshot_row *row, const str
 			      row->layer_zero);
 	return r;
 }
+
+/* Rows of all stored pages of a map: their hashes are of no use without a digest. */
+static int prove_rows(struct index *index, const struct map *map)
+{
+	static const char sql[] = "SELECT count(*) FROM page WHERE id BETWEEN ?1 AND ?2";
+	AUTO_RESET sqlite3_stmt *query = NULL;
+	int r = sql_get(index, sql, &query);
+
+	for (size_t i = 0; r == 0 && i < map->nruns; i++) {
+		const struct run *run = &map->runs[i];
+		uint64_t count = map_run_end(map, i) - run->first;
+
+		if (run->kind != RUN_DATA)
+			continue;
+		sql_bind(query, 1, run->page);
+		sql_bind(query, 2, run->page + count - 1);
+		r = sql_step(index, query);
+		if (r > 0)
+			r = sql_column(query, 0) == count
+				    ? 0
+				    : fail_with(-EBADMSG,
+						"rows of its pages from page %" PRIu64
+						" on are missing",
+						run->first);
+		sqlite3_reset(query);
+	}
+	return r;
+}
+
+static int prove_count(const char *what, uint64_t found, uint64_t written)
+{
+	if (found == written)
+		return 0;
+	return fail_with(-EBADMSG, "it has %" PRIu64 " %s, not %" PRIu64, found, what, written);
+}
+
+int resolve_prove_draft(struct index *index, const struct snapshot_row *row)
+{
+	AUTO(map_free_at) struct map *mem = NULL;
+	AUTO(map_free_at) struct map *layer = NULL;
+	uint64_t npages = row->size / PAGE_BYTES;
+	uint64_t zero;
+	int r = resolve_maps(index, row, &mem, &layer, NULL);
+
+	if (r == 0)
+		r = prove_rows(index, layer);
+	if (r < 0)
+		return r;
+	zero = count_zero(layer);
+	r = prove_count("pages of data", map_count(mem, MAP_MEM, 0, npages), row->data_pages);
+	if (r == 0)
+		r = prove_count("zero pages in its layer", zero, row->layer_zero);
+	if (r == 0)
+		r = prove_count("pages of data in its layer",
+				map_count(layer, MAP_DIFF, 0, npages) - zero, row->layer_data);
+	return r;
+}

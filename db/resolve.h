@@ -37,4 +37,8 @@ int resolve_draft(struct index *index, uint64_t id, struct snapshot_row *ret_row
 int resolve_prove(struct index *index, const struct snapshot_row *row, const struct map *mem,
 		  const struct map *layer) MUST_CHECK;
 
+/* Are the rows of a draft what they should be? Its own pages are there, its pending
+ * ones are what was written, and the counts in its row are right. -EBADMSG. */
+int resolve_prove_draft(struct index *index, const struct snapshot_row *row) MUST_CHECK;
+
 #endif

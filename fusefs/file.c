@@ -230,6 +230,11 @@ int file_open(struct file_table *table, struct index *index, uint64_t number, bo
 	return 0;
 }
 
+bool file_is_draft(const struct file *file)
+{
+	return file->drafted.draft;
+}
+
 bool file_close_stores(const struct file *file)
 {
 	return file->drafted.draft && file->drafted.writer;
@@ -456,9 +461,9 @@ enum file_change file_change(struct file *file)
 {
 	enum file_change change;
 
+	/* also by a reader: fsync is about the file, not about who has it open */
 	if (file->drafted.draft)
-		return file->drafted.writer && draft_is_dirty(file->drafted.draft) ? FILE_WRITTEN
-										   : FILE_STORED;
+		return draft_is_dirty(file->drafted.draft) ? FILE_WRITTEN : FILE_STORED;
 	pthread_mutex_lock(&file->lock);
 	change = file->change;
 	pthread_mutex_unlock(&file->lock);

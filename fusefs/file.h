@@ -47,6 +47,9 @@ struct file_table {
 int file_open(struct file_table *table, struct index *index, uint64_t number, bool writer,
 	      struct file **ret) MUST_CHECK;
 
+/* Is it mem or vmstate of a draft? */
+bool file_is_draft(const struct file *file);
+
 /* Does its last close store something, which waits for the store? */
 bool file_close_stores(const struct file *file);
 

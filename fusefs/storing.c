@@ -226,7 +226,7 @@ static void submit(struct storing *storing, const struct job *job)
 
 void storing_store(struct storing *storing, fuse_req_t req, struct file *file)
 {
-	bool seated = file_close_stores(file);
+	bool seated = file_is_draft(file);
 
 	/* once it is answered the file may be gone */
 	if (seated && atomic_fetch_add(&storing->seats, 1) < SEATS) {

@@ -80,6 +80,8 @@ check_PROGRAMS += tests/draft-probe
 tests_draft_probe_SOURCES = tests/draft-probe.c
 CORE_SCRIPT_TESTS += tests/test-draft-write.sh
 SCRIPT_TESTS += \
+	tests/test-draft-busy.sh \
+	tests/test-draft-kill.sh \
 	tests/test-view-cache.sh \
 	tests/test-view-churn.sh \
 	tests/test-view-damage.sh \
