@@ -512,7 +512,8 @@ static int probe_image(char **argv)
 	return 0;
 }
 
-/* ---- full MEM: writes until fsync fails; it fails with one of these ---- */
+/* ---- full MEM ERRNO: writes until fsync fails, and says how many bytes it did not.
+ * A byte on stdin says that there is room now; its end that there will be none ---- */
 
 static int probe_full(char **argv)
 {
@@ -533,9 +534,13 @@ static int probe_full(char **argv)
 			fflush(stdout);
 			/* it stays written for who reads */
 			must_read(fd, noise + 100, PAGE, at);
-			if (getchar() != EOF)
-				must("fsync with room", fsync(fd));
-			return close(fd) < 0 ? 1 : 0;
+			if (getchar() == EOF) { /* there will be none */
+				expect_errno("close", close(fd), want);
+				return 0;
+			}
+			must("fsync with room", fsync(fd));
+			must("close with room", close(fd));
+			return 0;
 		}
 	}
 	die("there is room for everything");

@@ -82,6 +82,7 @@ CORE_SCRIPT_TESTS += tests/test-draft-write.sh
 SCRIPT_TESTS += \
 	tests/test-draft-busy.sh \
 	tests/test-draft-kill.sh \
+	tests/test-draft-space.sh \
 	tests/test-view-cache.sh \
 	tests/test-view-churn.sh \
 	tests/test-view-damage.sh \
