@@ -82,7 +82,9 @@ CORE_SCRIPT_TESTS += tests/test-draft-write.sh
 SCRIPT_TESTS += \
 	tests/test-draft-busy.sh \
 	tests/test-draft-kill.sh \
+	tests/test-draft-qemu.sh \
 	tests/test-draft-space.sh \
+	tests/test-draft-vmm.sh \
 	tests/test-view-cache.sh \
 	tests/test-view-churn.sh \
 	tests/test-view-damage.sh \
