@@ -417,8 +417,7 @@ static int prove_draft(struct check *check, const struct snapshot_row *row)
 /* With the lease on it. */
 static int check_snapshot(struct check *check, const struct snapshot_row *row)
 {
-	int r = row->state == SNAPSHOT_SEALED ? prove_sealed(check, row)
-					      : prove_draft(check, row);
+	int r = row->state == SNAPSHOT_SEALED ? prove_sealed(check, row) : prove_draft(check, row);
 
 	check->report.snapshots++;
 	if (r == -ENOENT)

@@ -95,6 +95,9 @@ void draft_view_drop(struct draft *draft);
 void draft_stored_unref(struct stored *stored);
 bool draft_has_unstored(const struct draft *draft);
 
+/* Reads vmstate from the store, unless it was written and not stored: with slow held. */
+int draft_vmstate_load(struct draft *draft, struct index *index) MUST_CHECK;
+
 /* The kernel's pages of version before are those of version now: without lock. */
 void draft_seen_advance(struct draft *draft, uint64_t before, uint64_t now);
 

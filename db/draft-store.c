@@ -429,7 +429,7 @@ int draft_store_locked(struct draft *draft, bool all)
 	r = store_pages(draft, all);
 	if (r == 0)
 		r = store_vmstate(draft);
-	return r < 0 ? fail_prefix(r, "storing %s", draft->name) : 0;
+	return r;
 }
 
 int draft_store(struct draft *draft, bool all)
@@ -478,6 +478,8 @@ int drafts_make_room(struct drafts *drafts)
 		char text[FAIL_TEXT_MAX];
 
 		r = draft_store(draft, true);
+		if (r < 0)
+			r = fail_prefix(r, "making room: %s", draft->name);
 		fail_copy(r, text);
 		(void)!draft_close(draft, false);
 		if (r == 0)

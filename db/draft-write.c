@@ -226,30 +226,41 @@ int draft_zero(struct draft *draft, struct pages *pages, uint64_t off, uint64_t 
 
 /* ---- vmstate ---- */
 
-int draft_vmstate_open(struct draft *draft, struct index *index)
+int draft_vmstate_load(struct draft *draft, struct index *index)
 {
 	void *data = NULL;
 	size_t len = 0;
+	int r = attachment_read(index, draft->id, "vmstate", &data, &len);
+
+	if (r < 0 && r != -ENOENT) /* neither it nor its parent has one: it is empty */
+		return fail_prefix(r, "%s", draft->name);
+	pthread_mutex_lock(&draft->lock);
+	if (draft->vmstate.changes == draft->vmstate.stored_changes) {
+		free(draft->vmstate.data);
+		draft->vmstate.data = TAKE_PTR(data);
+		draft->vmstate.len = draft->vmstate.room = len;
+	}
+	draft->vmstate.loaded = true;
+	pthread_mutex_unlock(&draft->lock);
+	free(data);
+	return 0;
+}
+
+int draft_vmstate_open(struct draft *draft, struct index *index)
+{
 	bool loaded;
 	int r = 0;
 
-	pthread_mutex_lock(&draft->slow);
 	pthread_mutex_lock(&draft->lock);
 	loaded = draft->vmstate.loaded;
 	pthread_mutex_unlock(&draft->lock);
-	if (!loaded)
-		r = attachment_read(index, draft->id, "vmstate", &data, &len);
-	if (r == -ENOENT) /* neither it nor its parent has one: it is empty */
-		r = 0;
-	if (r == 0 && !loaded) {
-		pthread_mutex_lock(&draft->lock);
-		draft->vmstate.data = data;
-		draft->vmstate.len = draft->vmstate.room = len;
-		draft->vmstate.loaded = true;
-		pthread_mutex_unlock(&draft->lock);
-	}
+	if (loaded)
+		return 0;
+	pthread_mutex_lock(&draft->slow);
+	if (!draft->vmstate.loaded) /* set with both locks held */
+		r = draft_vmstate_load(draft, index);
 	pthread_mutex_unlock(&draft->slow);
-	return r < 0 ? fail_prefix(r, "%s", draft->name) : 0;
+	return r;
 }
 
 uint64_t draft_vmstate_size(struct draft *draft)

@@ -278,13 +278,6 @@ static void swap_in(struct draft *draft, const struct snapshot_row *row, struct 
 	draft->stored = stored;
 	draft->pending = pending;
 	draft_view_drop(draft);
-	/* another process may have written one */
-	if (draft->vmstate.changes == draft->vmstate.stored_changes) {
-		free(draft->vmstate.data);
-		draft->vmstate.data = NULL;
-		draft->vmstate.len = draft->vmstate.room = 0;
-		draft->vmstate.loaded = false;
-	}
 	pthread_mutex_unlock(&draft->lock);
 }
 
@@ -294,8 +287,8 @@ static int load(struct draft *draft, struct index *index, bool also_sealed)
 {
 	AUTO(overlay_free_at) struct overlay *pending = NULL;
 	struct snapshot_row row;
-	struct stored *stored;
-	struct map *layer;
+	struct stored *stored = NULL;
+	struct map *layer = NULL;
 	int r = catalog_find_id(index, draft->id, &row);
 
 	if (r < 0)
@@ -318,9 +311,11 @@ static int load(struct draft *draft, struct index *index, bool also_sealed)
 		else
 			map_free(layer);
 	}
-	if (r == 0)
-		swap_in(draft, &row, stored, TAKE_PTR(pending));
-	return r;
+	if (r < 0)
+		return r;
+	swap_in(draft, &row, stored, TAKE_PTR(pending));
+	/* another process may have written one */
+	return draft->vmstate.loaded ? draft_vmstate_load(draft, index) : 0;
 }
 
 /* ---- open and close ---- */
@@ -436,9 +431,15 @@ int draft_open(struct drafts *drafts, struct index *index, uint64_t id, bool wri
 	if (r < 0)
 		return r;
 	if (!is_ready(draft)) {
-		pthread_mutex_lock(&draft->slow);
-		r = prepare(draft, index, writer, wait_ms);
-		pthread_mutex_unlock(&draft->slow);
+		/* who waits for nothing does not wait for one who stores either */
+		if (wait_ms > 0)
+			pthread_mutex_lock(&draft->slow);
+		else if (pthread_mutex_trylock(&draft->slow) != 0)
+			r = fail_with(-EBUSY, "%s: it is being stored", draft->name);
+		if (r == 0) {
+			r = prepare(draft, index, writer, wait_ms);
+			pthread_mutex_unlock(&draft->slow);
+		}
 	}
 	if (r == 0) {
 		*ret = draft;

@@ -39,9 +39,10 @@ int drafts_new(struct store *store, struct drafts **ret) MUST_CHECK;
  * is lost now; all is freed in any case. */
 int drafts_free(struct drafts *drafts);
 
-/* Opens draft id. A writer waits wait_ms for another process to let it go. -ENOENT
- * where it is gone, -ESTALE where it is no draft (any more), -EBUSY that names who
- * writes, -EROFS, -EBADMSG. */
+/* Opens draft id. A writer waits wait_ms for another process to let it go; with 0 it
+ * waits for no thread of this process either, which -EBUSY says too. -ENOENT where it
+ * is gone, -ESTALE where it is no draft (any more), -EBUSY that names who writes,
+ * -EROFS, -EBADMSG. */
 int draft_open(struct drafts *drafts, struct index *index, uint64_t id, bool writer,
 	       unsigned int wait_ms, struct draft **ret) MUST_CHECK;
 

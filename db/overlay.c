@@ -21,7 +21,7 @@
 #include "db/store.h"
 
 #define BUCKETS_LEAST 64
-#define INTERVALS_A_PAGE 128 /* of memory */
+#define INTERVALS_A_PAGE 16 /* as they cost: each is 16 bytes, and moved when one is added */
 
 struct entry {
 	struct entry *next;

@@ -150,7 +150,7 @@ static int fill_content(struct file_table *table, struct index *index,
 
 /* Opens a file of a draft; -ESTALE where it is none any more. */
 static int fill_draft(struct file_table *table, struct index *index, const struct snapshot_row *row,
-		      struct file *file, bool writer)
+		      struct file *file, bool writer, bool wait)
 {
 	struct draft_file *drafted = &file->drafted;
 	int r;
@@ -159,10 +159,11 @@ static int fill_draft(struct file_table *table, struct index *index, const struc
 		return -EROFS;
 	drafted->which = node_kind(file->number) == NODE_MEM ? DRAFT_MEM : DRAFT_VMSTATE;
 	drafted->writer = writer;
-	r = draft_open(table->drafts, index, row->id, writer, LEASE_WAIT_MS, &drafted->draft);
+	r = draft_open(table->drafts, index, row->id, writer, wait ? LEASE_WAIT_MS : 0,
+		       &drafted->draft);
 	if (r < 0) {
 		drafted->draft = NULL;
-		return r;
+		return r == -EBUSY && !wait ? -EAGAIN : r;
 	}
 	file->npages = row->size / PAGE_BYTES;
 	file->version = draft_version(drafted->draft);
@@ -172,7 +173,8 @@ static int fill_draft(struct file_table *table, struct index *index, const struc
 
 /* Fixed files hold the lease, which comes before the row: a row read earlier may
  * be of a snapshot that is being removed. */
-static int fill(struct file_table *table, struct index *index, struct file *file, bool writer)
+static int fill(struct file_table *table, struct index *index, struct file *file, bool writer,
+		bool wait)
 {
 	uint64_t id = node_id(file->number);
 	struct snapshot_row found;
@@ -180,7 +182,7 @@ static int fill(struct file_table *table, struct index *index, struct file *file
 	int r = catalog_find_id(index, id, &found);
 
 	if (r == 0 && node_is_draft(row, node_kind(file->number))) {
-		r = fill_draft(table, index, row, file, writer);
+		r = fill_draft(table, index, row, file, writer, wait);
 		if (r != -ESTALE)
 			return r;
 		r = 0; /* sealed since its row was read */
@@ -200,7 +202,7 @@ static int fill(struct file_table *table, struct index *index, struct file *file
 }
 
 int file_open(struct file_table *table, struct index *index, uint64_t number, bool writer,
-	      struct file **ret)
+	      bool wait, struct file **ret)
 {
 	enum node_kind kind = node_kind(number);
 	struct file *file;
@@ -217,7 +219,7 @@ int file_open(struct file_table *table, struct index *index, uint64_t number, bo
 	file->type = node_type(kind);
 	file->writer = writer && node_type(kind)->is_replaceable;
 	pthread_mutex_init(&file->lock, NULL);
-	r = fill(table, index, file, writer);
+	r = fill(table, index, file, writer, wait);
 	if (r < 0) {
 		char text[FAIL_TEXT_MAX];
 
@@ -445,7 +447,7 @@ int file_truncate_closed(struct file_table *table, struct index *index, uint64_t
 {
 	struct file *file;
 	char text[FAIL_TEXT_MAX];
-	int r = file_open(table, index, number, true, &file);
+	int r = file_open(table, index, number, true, true, &file);
 
 	if (r < 0)
 		return r;

@@ -43,9 +43,10 @@ struct file_table {
  * and files of a draft can: others are opened all the same and refuse the write (QEMU
  * opens what it reads for writing). -ESTALE if its snapshot is gone, -EROFS for what
  * could be changed were it not in a store that cannot be written, -EBUSY if another
- * process changes the draft, -EBADMSG. */
+ * process changes the draft, -EBADMSG. Without wait -EAGAIN instead of waiting for
+ * that process, or for a thread that stores; with it up to 2 s, or 30. */
 int file_open(struct file_table *table, struct index *index, uint64_t number, bool writer,
-	      struct file **ret) MUST_CHECK;
+	      bool wait, struct file **ret) MUST_CHECK;
 
 /* Is it mem or vmstate of a draft? */
 bool file_is_draft(const struct file *file);

@@ -212,7 +212,7 @@ static int run_view(const struct request *request, struct store *store, struct m
 	store_set_holder(store, holder);
 	r = threads_open(store, &threads);
 	if (r == 0)
-		r = storing_open(store, &storing);
+		r = storing_new(store, &storing);
 	if (r == 0)
 		r = drafts_new(store, &drafts);
 	if (r < 0)

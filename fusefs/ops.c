@@ -213,34 +213,17 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 
 /* ---- files ---- */
 
-static void release(struct view *view, fuse_ino_t ino, struct file *file)
-{
-	if (file_close_stores(file) || file_change(file) == FILE_EMPTIED)
-		storing_release(view->storing, ino, file);
-	else
-		(void)!file_close(&view->files, file); /* it had nothing to store */
-}
-
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	bool for_writing = (fi->flags & O_ACCMODE) != O_RDONLY;
 	struct view *view = view_of(req);
-	struct worker *worker = threads_current();
-	struct file *file;
-	char text[REPLY_NODE_ROOM];
-	int r = file_open(&view->files, worker->index, ino, for_writing, &file);
+	struct file *file = NULL;
+	int r = file_open(&view->files, threads_current()->index, ino, for_writing, false, &file);
 
-	if (r < 0) {
-		reply_failure(req, "opening", reply_node(ino, text), r);
-		return;
-	}
-	fi->fh = (uintptr_t)file;
-	fi->direct_io = !file_is_cached(file) || (for_writing && file_is_fixed(file));
-	fi->keep_cache = file_keeps_cache(&view->files, file);
-	fi->noflush = !for_writing; /* its close stores nothing: one request less */
-	/* an interrupted open(2) never hears of this handle, nor sends a release */
-	if (fuse_reply_open(req, fi) == -ENOENT)
-		release(view, ino, file);
+	if (r == -EAGAIN)
+		storing_open(view->storing, req, ino, fi);
+	else
+		storing_opened(view->storing, req, ino, fi, r, file);
 }
 
 /* Answered before it is done: nobody waits for it, and it would count against
@@ -251,7 +234,7 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct file *file = file_of(fi);
 
 	fuse_reply_err(req, 0);
-	release(view, ino, file);
+	storing_release(view->storing, ino, file);
 }
 
 /* The whole range up to the end of the file, or EIO: a short answer inside it

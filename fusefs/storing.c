@@ -4,6 +4,7 @@
 #include "fusefs/storing.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -33,8 +34,9 @@ struct job {
 	uint64_t size;	   /* to truncate to; of bytes to write or zero */
 	uint64_t off;	   /* to write or zero at */
 	bool append;
-	char *data;	   /* owned: to write; else NULL */
-	uint64_t since_ns; /* monotonic, when it came */
+	char *data;		    /* owned: to write; else NULL */
+	struct fuse_file_info open; /* to open */
+	uint64_t since_ns;	    /* monotonic, when it came */
 	struct job *next;
 };
 
@@ -132,6 +134,18 @@ static int run_write(struct storing *storing, struct job *job, int err)
 		fuse_reply_write(job->req, len);
 	else
 		fuse_reply_err(job->req, 0);
+	return r;
+}
+
+static int run_open(struct storing *storing, struct job *job, int err)
+{
+	bool for_writing = (job->open.flags & O_ACCMODE) != O_RDONLY;
+	struct file *file = NULL;
+	int r = err < 0 ? err
+			: file_open(&storing->view->files, storing->index, job->number, for_writing,
+				    true, &file);
+
+	storing_opened(storing, job->req, job->number, &job->open, r, file);
 	return r;
 }
 
@@ -239,6 +253,31 @@ void storing_store(struct storing *storing, fuse_req_t req, struct file *file)
 	submit(storing, &(struct job){.run = run_store, .req = req, .file = file});
 }
 
+void storing_opened(struct storing *storing, fuse_req_t req, uint64_t number,
+		    struct fuse_file_info *fi, int r, struct file *file)
+{
+	bool for_writing = (fi->flags & O_ACCMODE) != O_RDONLY;
+	char text[REPLY_NODE_ROOM];
+
+	if (r < 0) {
+		reply_failure(req, "opening", reply_node(number, text), r);
+		return;
+	}
+	fi->fh = (uintptr_t)file;
+	fi->direct_io = !file_is_cached(file) || (for_writing && file_is_fixed(file));
+	fi->keep_cache = file_keeps_cache(&storing->view->files, file);
+	fi->noflush = !for_writing; /* its close stores nothing: one request less */
+	/* an interrupted open(2) never hears of this handle, nor sends a release */
+	if (fuse_reply_open(req, fi) == -ENOENT)
+		storing_release(storing, number, file);
+}
+
+void storing_open(struct storing *storing, fuse_req_t req, uint64_t number,
+		  const struct fuse_file_info *fi)
+{
+	submit(storing, &(struct job){.run = run_open, .req = req, .number = number, .open = *fi});
+}
+
 void storing_write(struct storing *storing, fuse_req_t req, struct file *file, uint64_t off,
 		   bool append, const void *data, size_t len)
 {
@@ -277,12 +316,15 @@ void storing_truncate(struct storing *storing, fuse_req_t req, uint64_t number, 
 
 void storing_release(struct storing *storing, uint64_t number, struct file *file)
 {
-	submit(storing, &(struct job){.run = run_release, .file = file, .number = number});
+	if (!file_close_stores(file) && file_change(file) != FILE_EMPTIED)
+		(void)!file_close(&storing->view->files, file); /* nothing that can fail */
+	else
+		submit(storing, &(struct job){.run = run_release, .file = file, .number = number});
 }
 
 /* ---- beginning and end ---- */
 
-int storing_open(struct store *store, struct storing **ret)
+int storing_new(struct store *store, struct storing **ret)
 {
 	struct storing *storing = calloc(1, sizeof(*storing));
 	int r;

@@ -28,7 +28,7 @@ struct storing;
 
 /* Main thread. Opens what the thread needs; starts none. store is borrowed.
  * -errno with words. */
-int storing_open(struct store *store, struct storing **ret) MUST_CHECK;
+int storing_new(struct store *store, struct storing **ret) MUST_CHECK;
 
 /* Main thread. Starts it; view is borrowed and outlives it. Signals that the
  * caller has blocked stay blocked in it. -errno with words. */
@@ -60,8 +60,17 @@ void storing_write(struct storing *storing, fuse_req_t req, struct file *file, u
 void storing_zero(struct storing *storing, fuse_req_t req, struct file *file, uint64_t off,
 		  uint64_t len);
 
+/* file_open where it has to be waited for. fi is copied. */
+void storing_open(struct storing *storing, fuse_req_t req, uint64_t number,
+		  const struct fuse_file_info *fi);
+
+/* Answers what came of file_open, at once. */
+void storing_opened(struct storing *storing, fuse_req_t req, uint64_t number,
+		    struct fuse_file_info *fi, int r, struct file *file);
+
 /* file_store, then file_close; for a file of node number whose release was
- * answered: it is never refused, and its failure is logged. */
+ * answered: it is never refused, and its failure is logged. Where there is nothing to
+ * store it is done at once. */
 void storing_release(struct storing *storing, uint64_t number, struct file *file);
 
 #endif
