@@ -45,6 +45,18 @@ static enum run_kind kind_of(const struct side *side)
 	return run_of(side)->kind;
 }
 
+/* Has the run of the side bytes, stored or pending? */
+static bool is_data(const struct side *side)
+{
+	return kind_of(side) == RUN_DATA || kind_of(side) == RUN_PENDING;
+}
+
+/* As what it is told: where bytes lie is nobody's business. */
+static enum run_kind shown(enum run_kind kind)
+{
+	return kind == RUN_PENDING ? RUN_DATA : kind;
+}
+
 /* The id of the stored page at pgno, which is in the run of the side. */
 static uint64_t id_of(const struct side *side, uint64_t pgno)
 {
@@ -89,10 +101,26 @@ static int differ(struct compare *c, uint64_t first, uint64_t count, enum run_ki
 static int load(struct compare *c, struct side *side, uint64_t pgno)
 {
 	uint64_t bad;
-	int r = pages_read(c->pages, id_of(side, pgno), 1, side->plain, &bad);
+	int r;
 
+	if (kind_of(side) == RUN_PENDING)
+		return snapshot_read(side->snapshot, c->pages, MAP_MEM, pgno * PAGE_BYTES,
+				     side->plain, PAGE_BYTES);
+	r = pages_read(c->pages, id_of(side, pgno), 1, side->plain, &bad);
 	return r < 0 ? fail_prefix(r, "%s: page %" PRIu64, snapshot_row(side->snapshot)->name, pgno)
 		     : 0;
+}
+
+/* Pending pages have no rows: only their hash counts. */
+static int rows_make(struct compare *c, struct side *side, uint64_t pgno, size_t count)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		r = load(c, side, pgno + i);
+		side->rows[i] = (struct page_row){.hash = page_hash(side->plain)};
+	}
+	return r;
 }
 
 /* Rows of count stored pages from pgno on, each of which is one. */
@@ -100,6 +128,8 @@ static int rows_load(struct compare *c, struct side *side, uint64_t pgno, size_t
 {
 	int r;
 
+	if (kind_of(side) == RUN_PENDING)
+		return rows_make(c, side, pgno, count);
 	if (kind_of(side) != RUN_DATA)
 		return 0;
 	r = rows_get(c->index, id_of(side, pgno), count, false, side->rows);
@@ -114,15 +144,16 @@ static int rows_load(struct compare *c, struct side *side, uint64_t pgno, size_t
  * it is part of what was proved when the snapshot was opened. */
 static int page_differs(struct compare *c, size_t i, uint64_t pgno)
 {
-	bool a_data = kind_of(&c->a) == RUN_DATA;
-	bool b_data = kind_of(&c->b) == RUN_DATA;
+	bool a_data = is_data(&c->a);
+	bool b_data = is_data(&c->b);
 	const struct page_row *a = &c->a.rows[i];
 	const struct page_row *b = &c->b.rows[i];
 	int r = 0;
 
 	if ((a_data ? a->hash : c->zero_hash) != (b_data ? b->hash : c->zero_hash))
 		return 1;
-	if (a_data && b_data && a->pack == b->pack && a->offset == b->offset)
+	if (kind_of(&c->a) == RUN_DATA && kind_of(&c->b) == RUN_DATA && a->pack == b->pack &&
+	    a->offset == b->offset)
 		return 0;
 	memset(c->a.plain, 0, PAGE_BYTES);
 	memset(c->b.plain, 0, PAGE_BYTES);
@@ -147,7 +178,8 @@ static int compare_stored(struct compare *c, uint64_t first, uint64_t count)
 		for (size_t i = 0; r == 0 && i < n; i++) {
 			r = page_differs(c, i, first + i);
 			if (r > 0)
-				r = differ(c, first + i, 1, kind_of(&c->a), kind_of(&c->b));
+				r = differ(c, first + i, 1, shown(kind_of(&c->a)),
+					   shown(kind_of(&c->b)));
 		}
 		first += n;
 		count -= n;
@@ -157,9 +189,10 @@ static int compare_stored(struct compare *c, uint64_t first, uint64_t count)
 
 static int compare_runs(struct compare *c, uint64_t first, uint64_t count)
 {
-	if (kind_of(&c->a) != RUN_DATA && kind_of(&c->b) != RUN_DATA)
+	if (!is_data(&c->a) && !is_data(&c->b))
 		return 0;
-	if (kind_of(&c->a) == kind_of(&c->b) && id_of(&c->a, first) == id_of(&c->b, first))
+	if (kind_of(&c->a) == RUN_DATA && kind_of(&c->b) == RUN_DATA &&
+	    id_of(&c->a, first) == id_of(&c->b, first))
 		return 0;
 	return compare_stored(c, first, count);
 }
@@ -190,7 +223,7 @@ static int compare_rest(struct compare *c, const struct side *side, uint64_t pgn
 	int r = 0;
 
 	for (size_t i = side->run; r == 0 && i < map->nruns; i++) {
-		enum run_kind kind = map->runs[i].kind;
+		enum run_kind kind = shown(map->runs[i].kind);
 		uint64_t first = MAX(pgno, map->runs[i].first);
 
 		r = differ(c, first, map_run_end(map, i) - first, side == &c->a ? kind : RUN_ABSENT,

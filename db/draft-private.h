@@ -16,12 +16,14 @@
 #include "db/snapshot.h"
 
 #define SEEN_MOST 4096
+#define TIDY_BYTES (UINT64_C(16) << 20)
 /* The last writer leaves so many pages in table pending: a pack for each patch of a
  * page would be dearer. */
 #define DRAFT_PENDING_KEPT 64
 
 struct drafts {
 	struct store *store; /* borrowed */
+	atomic_bool untidy;  /* one of them is */
 	atomic_size_t cost;  /* of all dirty and flushing overlays, and reserved */
 	pthread_mutex_t lock;
 	struct draft *first; /* list, protected by lock */
@@ -65,6 +67,8 @@ struct draft {
 	struct run *runs; /* owned: what a store in a pack has written */
 	size_t nruns;
 	size_t runs_room;
+	uint64_t pack_bytes; /* it has in packs of its own, garbage among them */
+	uint64_t tidy_at;    /* how many are worth a look for garbage */
 
 	/* Held for moments. Protects these: */
 	pthread_mutex_t lock;
@@ -78,6 +82,7 @@ struct draft {
 	uint64_t changes;	  /* counts writes */
 	uint64_t changed_ns;	  /* wall clock, of the last one */
 	bool may_write;		  /* the write lease is held */
+	bool untidy;		  /* drafts_tidy should look at it */
 	struct map *view;	  /* the image with all that is written; NULL: out of date */
 	uint64_t view_data;	  /* pages of data in it */
 	struct {
@@ -103,6 +108,9 @@ void draft_seen_advance(struct draft *draft, uint64_t before, uint64_t now);
 
 /* draft_store with slow held. */
 int draft_store_locked(struct draft *draft, bool all) MUST_CHECK;
+
+/* Looks whether its packs may be garbage by more than half: with slow held. */
+void draft_look_tidy(struct draft *draft);
 
 /* Ends what a writer had: with slow held. */
 void draft_store_done(struct draft *draft);

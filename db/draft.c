@@ -342,7 +342,9 @@ static int writer_begin(struct draft *draft, struct index *index, unsigned int w
 	}
 	pthread_mutex_lock(&draft->lock);
 	draft->may_write = true;
+	draft->pack_bytes = draft->row.stored_bytes;
 	pthread_mutex_unlock(&draft->lock);
+	draft->tidy_at = 0;
 	return 0;
 }
 

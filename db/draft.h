@@ -77,6 +77,14 @@ int drafts_make_room(struct drafts *drafts) MUST_CHECK;
  * 30 s. With all nothing is left in table pending. */
 int draft_store(struct draft *draft, bool all) MUST_CHECK;
 
+/*
+ * A draft that rewrites itself leaves garbage in its packs. drafts_are_untidy says that
+ * one may have more than half of it; drafts_tidy has it collected, which takes a read
+ * of all page rows: on the calling thread's index, and not where somebody waits.
+ */
+bool drafts_are_untidy(struct drafts *drafts);
+int drafts_tidy(struct drafts *drafts, struct index *index) MUST_CHECK;
+
 /* Is something written and not durable? */
 bool draft_is_dirty(struct draft *draft);
 

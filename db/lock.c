@@ -534,3 +534,15 @@ void locks_drop_write(struct locks *locks, uint64_t id)
 {
 	lease_drop(locks, BYTE_WRITES + id);
 }
+
+unsigned int locks_count_leases(struct locks *locks, uint64_t id)
+{
+	const struct lease *lease;
+	unsigned int count;
+
+	pthread_mutex_lock(&locks->mutex);
+	lease = lease_find(locks, BYTE_LEASES + id);
+	count = lease ? lease->count : 0;
+	pthread_mutex_unlock(&locks->mutex);
+	return count;
+}

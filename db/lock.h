@@ -58,6 +58,9 @@ void locks_drop_collector(struct locks *locks);
 /* Ends a lease of either kind. Returns whether this process holds any other. */
 bool locks_drop_lease(struct locks *locks, uint64_t id);
 
+/* How many leases of the snapshot this process holds. */
+unsigned int locks_count_leases(struct locks *locks, uint64_t id);
+
 /* The write lease of a draft, beside its lease: one process changes it at a time.
  * Waits wait_ms for another to let it go, then -EBUSY that names who has it. */
 int locks_take_write(struct locks *locks, uint64_t id, unsigned int wait_ms) MUST_CHECK;

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/fail.h"
+#include "base/log.h"
 #include "db/draft.h"
 #include "db/index.h"
 #include "db/pages.h"
@@ -45,6 +46,7 @@ struct storing {
 	struct index *index; /* owned; of the thread once it is started */
 	struct pages *pages; /* owned, before index; as index */
 	atomic_int seats;    /* taken by threads that store themselves */
+	atomic_bool tidying; /* a job for that is in the queue */
 	uint64_t busy_ns;    /* when the last wait in vain began; of the thread */
 	pthread_t id;
 	bool started;
@@ -149,6 +151,18 @@ static int run_open(struct storing *storing, struct job *job, int err)
 	return r;
 }
 
+/* Nobody waits for it, and what fails is tried again when there is more garbage. */
+static int run_tidy(struct storing *storing, UNUSED struct job *job, UNUSED int err)
+{
+	int r;
+
+	atomic_store(&storing->tidying, false);
+	r = drafts_tidy(storing->view->drafts, storing->index);
+	if (r < 0)
+		log_debug("%s", fail_text(r));
+	return 0;
+}
+
 /* ---- the thread ---- */
 
 static void run(struct storing *storing, struct job *job)
@@ -180,6 +194,8 @@ static struct job *take(struct storing *storing)
 	return job;
 }
 
+static void tidy_if_needed(struct storing *storing);
+
 static void *thread_main(void *argument)
 {
 	struct storing *storing = argument;
@@ -189,6 +205,7 @@ static void *thread_main(void *argument)
 		bool waited = job->req;
 
 		run(storing, job);
+		tidy_if_needed(storing);
 		free(job->data);
 		free(job);
 		pthread_mutex_lock(&storing->lock);
@@ -238,6 +255,12 @@ static void submit(struct storing *storing, const struct job *job)
 	free(refused.data);
 }
 
+static void tidy_if_needed(struct storing *storing)
+{
+	if (drafts_are_untidy(storing->view->drafts) && !atomic_exchange(&storing->tidying, true))
+		submit(storing, &(struct job){.run = run_tidy});
+}
+
 void storing_store(struct storing *storing, fuse_req_t req, struct file *file)
 {
 	bool seated = file_is_draft(file);
@@ -246,6 +269,7 @@ void storing_store(struct storing *storing, fuse_req_t req, struct file *file)
 	if (seated && atomic_fetch_add(&storing->seats, 1) < SEATS) {
 		reply_result(req, "storing", file, file_store(file, NULL));
 		atomic_fetch_sub(&storing->seats, 1);
+		tidy_if_needed(storing);
 		return;
 	}
 	if (seated)

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -411,6 +412,43 @@ START_TEST(memory_is_bounded)
 }
 END_TEST
 
+static uint64_t pack_bytes(void)
+{
+	char command[160];
+	uint64_t bytes = 0;
+	FILE *du;
+
+	snprintf(command, sizeof(command), "du -b %s/packs | cut -f1", fixture_dir);
+	du = popen(command, "r");
+	ck_assert_int_eq(fscanf(du, "%" SCNu64, &bytes), 1);
+	pclose(du);
+	return bytes;
+}
+
+START_TEST(rewriting_does_not_grow_the_store)
+{
+	uint64_t before;
+
+	setup();
+	before = pack_bytes();
+	for (unsigned int i = 0; i < 60; i++) {
+		write_at((i % 4) * (1 << 20), noise(i + 1, 1 << 20), 1 << 20);
+		CK_OK(draft_store(draft, true));
+		if (drafts_are_untidy(drafts))
+			CK_OK(drafts_tidy(drafts, fixture_index));
+		ck_assert_uint_lt(pack_bytes() - before, UINT64_C(24) << 20);
+	}
+	check_reads();
+	write_at(0, noise(99, 1 << 20), 1 << 20);
+	CK_OK(draft_store(draft, true));
+	CK_OK(drafts_tidy(drafts, fixture_index));
+	check_reads();
+	check_stored();
+	close_draft();
+	teardown();
+}
+END_TEST
+
 /* ---- threads ---- */
 
 static atomic_bool stop;
@@ -504,4 +542,5 @@ END_TEST
 UNIT_MAIN("draft", a_few_pages_are_pending, many_pages_go_to_a_pack,
 	  old_contents_cost_no_bytes_but_are_in_the_layer, everything_zero_keeps_the_size,
 	  random_changes_are_read_and_kept, seal_proves_what_was_written,
-	  vmstate_is_the_parents_until_written, memory_is_bounded, pages_are_never_mixed)
+	  vmstate_is_the_parents_until_written, memory_is_bounded,
+	  rewriting_does_not_grow_the_store, pages_are_never_mixed)
