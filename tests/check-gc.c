@@ -417,8 +417,8 @@ static void add_alias_of_b(struct index *index)
 		"INSERT INTO page (hash, pack, offset, length) "
 		"SELECT hash, pack, offset, length FROM page WHERE id = "
 		"(SELECT min(id) FROM page);"
-		"INSERT INTO snapshot (name, size, page_size, state, created_ns, layer_data) "
-		"VALUES ('alias', 4096, 4096, 1, 0, 0);"
+		"INSERT INTO snapshot (name, size, page_size, state, created_ns, data_pages, "
+		"layer_data) VALUES ('alias', 4096, 4096, 1, 0, 1, 1);"
 		"INSERT INTO extent SELECT max(s.id), 0, 1, (SELECT max(id) FROM page) "
 		"FROM snapshot s");
 }
