@@ -135,6 +135,24 @@ if "$vmm" run --memory 1M --beats 1 >kvm.out 2>&1; then
 	[ "$(sums)" = "$before" ] || fail "the guest sums up other memory than before"
 	grep -q '^BEAT 4 ' run.out || fail "the guest did not go on with beat 4"
 	echo "   The heart goes on beating, and the checksum is the one it had."
+
+	step "A fork of it is patched like any file: another text for the guest to say"
+	run pagoda fork guest patched
+	place=$(grep -abo 'hello from the guest' view/patched/mem | cut -d: -f1)
+	echo "   \$ printf 'HELLO from the FORK!' | dd of=view/patched/mem bs=1 seek=$place conv=notrunc,fsync"
+	printf 'HELLO from the FORK!' |
+		dd of=view/patched/mem bs=1 seek="$place" conv=notrunc,fsync status=none || fail "dd"
+	run pagoda diff guest patched
+	grep -q '^1 page' run.out || fail "more than one page differs"
+	run cmp view/guest/mem guest.mem
+	run pagoda seal patched
+
+	step "A machine restored from the fork says it"
+	serve patched
+	run vmm restore --vmstate view/patched/vmstate --uffd socket --beats 2
+	served
+	grep -q 'HELLO from the FORK!' run.out || fail "the guest does not say what was patched in"
+	run pagoda rm patched
 	run pagoda rm guest
 else
 	step "No virtual machine here, only the process above"
