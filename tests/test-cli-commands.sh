@@ -120,6 +120,27 @@ same out image
 # the hole of an image is a hole of what is exported
 [ "$(stat -c %b copy)" -le 32 ] || fail "$(stat -c %b copy) blocks: holes were written out"
 
+text fork first branch
+expect_out "branch is a draft on first"
+json fork first other
+expect_json other snapshot name
+expect_json draft snapshot state
+expect_json first snapshot parent
+expect_json 32768 snapshot size
+expect_json 13 snapshot vmstate_bytes
+expect_json 0 snapshot layer_data_pages
+text ls
+grep -q '^branch .* draft  *first ' out || fail "ls does not show the draft: $(cat out)"
+text seal branch
+expect_out "branch is sealed: its layer has 0 B of data over first"
+json seal other
+expect_json sealed snapshot state
+expect_json 13 snapshot vmstate_bytes
+[ "$(json-get out.json snapshot digest)" = "$(pagoda --json info first | json-get - snapshot digest)" ] ||
+	fail "what was not changed has another digest: $(cat out.json)"
+text -q rm branch
+text -q rm other
+
 text rename second next
 expect_out "second is now next"
 json rename next second
@@ -163,7 +184,7 @@ text --version
 grep -qE '^pagoda [0-9]+\.[0-9]+\.[0-9]+$' out || fail "--version: $(cat out)"
 json --version
 text help
-for command in init import export ls info check rename note rm mount umount serve; do
+for command in init import export ls info check fork seal rename note rm mount umount serve; do
 	grep -q "^  $command " out || fail "help does not list $command"
 	pagoda help $command >one || fail "help $command"
 	grep -q "^usage: pagoda $command" one || fail "help $command: $(cat one)"

@@ -64,7 +64,7 @@ expect 2 pagoda frobnicate --json >out.json 2>/dev/null
 [ "$(json-get out.json error code)" = 2 ] || fail "no document: $(cat out.json)"
 
 # no store
-for command in ls "info a" "diff a b" "export a x" "rename a b" "note a b" "rm a" check; do
+for command in ls "info a" "diff a b" "export a x" "fork a b" "seal a" "rename a b" "note a b" "rm a" check; do
 	# shellcheck disable=SC2086 # words
 	refused 4 "no store at $work/store: make one with 'pagoda init'" $command
 done
@@ -84,13 +84,22 @@ refused 4 "no store at" -s image ls
 # no such snapshot, or one too many
 pagoda -q import a image || fail import
 pagoda -q import b image || fail import
-for command in "info x" "diff a x" "diff x a" "export x y" "rename x y" "note x y" "rm x" "rm -n x"; do
+for command in "info x" "diff a x" "diff x a" "export x y" "fork x y" "seal x" "rename x y" "note x y" "rm x" "rm -n x"; do
 	# shellcheck disable=SC2086
 	refused 4 "no snapshot 'x' in $work/store" $command
 done
 [ ! -e y ] || fail "export of nothing made a file"
 refused 6 "import a: " import a image
 refused 6 "rename a: " rename a b
+refused 6 "there is a snapshot 'b' already" fork a b
+refused 6 "fork a: 'a b' is no snapshot name" fork a 'a b'
+refused 6 "seal a: it is sealed already" seal a
+pagoda -q fork a draft || fail "fork"
+refused 6 "'draft' is a draft: pagoda seal draft first" fork draft more
+refused 5 "'draft' builds on it" rm a
+pagoda -q rm draft || fail "rm of a draft"
+refused 2 "fork: wants PARENT NAME" fork a
+refused 2 "seal: wants NAME" seal
 
 # layers
 head -c 4096 image >shorter
