@@ -147,11 +147,16 @@ static int64_t count(const char *sql)
 /* Noise, so that it is in no image by chance. */
 static const char *noise(unsigned int seed, size_t len)
 {
-	static char buf[1 << 20];
+	static uint64_t buf[(1 << 20) / sizeof(uint64_t)];
+	uint64_t x = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
 
-	for (size_t i = 0; i < len; i++)
-		buf[i] = (char)rand_r(&seed);
-	return buf;
+	for (size_t i = 0; i < (len + 7) / 8; i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		buf[i] = x;
+	}
+	return (const char *)buf;
 }
 
 START_TEST(a_few_pages_are_pending)
@@ -381,7 +386,8 @@ START_TEST(memory_is_bounded)
 	/* more than there is room for */
 	fixture_setup();
 	base = fixture_image(PAGES, 1);
-	image = fixture_image(32768, 2);
+	image = mmap(NULL, UINT64_C(32768) * PAGE_BYTES, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	fixture_import("base", image, 32768);
 	{
 		struct snapshot_row row;
