@@ -492,6 +492,10 @@ void appender_edit(struct appender *a, struct appender_edit *edit)
 	recent_clear(a->recent);
 	if (a->writer)
 		pack_writer_truncate(a->writer);
+	if (a->writer && pack_writer_is_broken(a->writer)) {
+		pack_writer_close(a->writer);
+		a->writer = NULL;
+	}
 }
 
 int appender_finish(struct appender *a, struct appender_totals *ret)

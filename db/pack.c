@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,8 @@ struct pack_writer {
 	uint64_t written; /* bytes in the file */
 	uint64_t synced;  /* of those, durable */
 	size_t used;	  /* bytes in the buffer, to come after written */
+	bool broken;	  /* a sync failed: nobody knows what of it is durable */
+	struct pack_header header;
 	char buffer[BUFFER_BYTES];
 };
 
@@ -103,6 +106,8 @@ int pack_writer_open(const struct store *store, uint32_t number, struct pack_wri
 	writer->number = number;
 	writer->fd = -1;
 	writer->written = writer->synced = writer->used = 0;
+	writer->broken = false;
+	writer->header = header;
 	pack_path(store, number, path);
 	snprintf(packs, sizeof(packs), "%.*s", (int)(strrchr(path, '/') - path), path);
 	writer->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -183,11 +188,16 @@ int pack_writer_sync(struct pack_writer *writer)
 {
 	int r = 0;
 
+	if (writer->broken)
+		return fail_with(-EIO, "pack %" PRIu32 " could not be synced before",
+				 writer->number);
 	if (writer->used > 0)
 		r = flush(writer);
-	if (r == 0 && writer->synced < writer->written && fdatasync(writer->fd) < 0)
+	if (r == 0 && writer->synced < writer->written && fdatasync(writer->fd) < 0) {
 		r = fail_with(-errno, "syncing pack %" PRIu32 ": %s", writer->number,
 			      strerror(errno));
+		writer->broken = true;
+	}
 	if (r == 0)
 		writer->synced = writer->written;
 	return r;
@@ -195,8 +205,17 @@ int pack_writer_sync(struct pack_writer *writer)
 
 void pack_writer_truncate(struct pack_writer *writer)
 {
+	/* a failure leaves garbage behind, which is written over or goes with the pack */
+	(void)!ftruncate(writer->fd, (off_t)writer->synced);
+	writer->written = writer->synced;
 	writer->used = 0;
-	/* a failure leaves garbage behind, which goes with the pack */
-	if (ftruncate(writer->fd, (off_t)writer->synced) == 0)
-		writer->written = writer->synced;
+	if (writer->written == 0) { /* its header too: a pack that goes on begins with it */
+		memcpy(writer->buffer, &writer->header, sizeof(writer->header));
+		writer->used = sizeof(writer->header);
+	}
+}
+
+bool pack_writer_is_broken(const struct pack_writer *writer)
+{
+	return writer->broken;
 }

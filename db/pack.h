@@ -17,6 +17,7 @@
 #ifndef PAGODA_DB_PACK_H
 #define PAGODA_DB_PACK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -58,7 +59,12 @@ int pack_writer_read(struct pack_writer *writer, uint64_t off, void *buf, size_t
 /* Writes the buffer out and makes all of it durable. */
 int pack_writer_sync(struct pack_writer *writer) MUST_CHECK;
 
-/* Gives back the space of what came after the last sync. */
+/* Gives back the space of what came after the last sync; the next block comes behind
+ * that. */
 void pack_writer_truncate(struct pack_writer *writer);
+
+/* Has a sync failed? What the kernel dropped then a later one would not miss: no block
+ * may be added any more. */
+bool pack_writer_is_broken(const struct pack_writer *writer);
 
 #endif

@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 
 #include "db/attachment.h"
 #include "db/check.h"
@@ -418,6 +420,48 @@ START_TEST(memory_is_bounded)
 }
 END_TEST
 
+static void limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+START_TEST(what_cannot_be_stored_is_kept)
+{
+	setup();
+	signal(SIGXFSZ, SIG_IGN);
+	write_at(500 * PAGE_BYTES, "few", 3);
+	CK_OK(draft_store(draft, false));
+	limit_files(1 << 20);
+	for (unsigned int i = 0; i < 2; i++)
+		write_at(i * (1 << 20), noise(i, 1 << 20), 1 << 20);
+	ck_assert_int_eq(draft_store(draft, false), -EFBIG);
+	check_reads();
+	ck_assert(draft_is_dirty(draft));
+	/* parts of what is kept, and others, are written meanwhile */
+	write_at(20 * PAGE_BYTES + 9, "between", 7);
+	zero_at(30 * PAGE_BYTES, 50 * PAGE_BYTES);
+	write_at(700 * PAGE_BYTES, noise(7, 70000), 70000);
+	check_reads();
+	ck_assert_int_eq(draft_store(draft, true), -EFBIG);
+	ck_assert_int_eq(draft_close(draft, true), -EFBIG);
+	/* it is still there for the next who opens it */
+	CK_OK(draft_open(drafts, fixture_index, draft_id, true, 0, &draft));
+	check_reads();
+	limit_files(RLIM_INFINITY);
+	CK_OK(draft_store(draft, false));
+	ck_assert(!draft_is_dirty(draft));
+	check_reads();
+	check_stored();
+	close_draft();
+	check_stored();
+	teardown();
+}
+END_TEST
+
 static uint64_t pack_bytes(void)
 {
 	char command[160];
@@ -548,5 +592,5 @@ END_TEST
 UNIT_MAIN("draft", a_few_pages_are_pending, many_pages_go_to_a_pack,
 	  old_contents_cost_no_bytes_but_are_in_the_layer, everything_zero_keeps_the_size,
 	  random_changes_are_read_and_kept, seal_proves_what_was_written,
-	  vmstate_is_the_parents_until_written, memory_is_bounded,
+	  vmstate_is_the_parents_until_written, memory_is_bounded, what_cannot_be_stored_is_kept,
 	  rewriting_does_not_grow_the_store, pages_are_never_mixed)
