@@ -101,7 +101,8 @@ static int put_few(struct draft *draft, const struct map *map)
 static int store_few(struct draft *draft, struct storing *storing)
 {
 	AUTO(transaction_end_at) struct index *open = NULL;
-	const struct layer_edit_stored nothing = {0};
+	/* in no pack yet, but its own: what of them is shared shows when they move */
+	const struct layer_edit_stored stored = {.pages = overlay_data_pages(draft->flushing)};
 	int r = transaction_begin(draft->index, TRANSACTION_DURABLE, &open);
 
 	if (r < 0)
@@ -109,8 +110,7 @@ static int store_few(struct draft *draft, struct storing *storing)
 	layer_edit_begin(draft->edit);
 	r = put_few(draft, storing->map);
 	if (r == 0)
-		r = layer_edit_end(draft->edit, &nothing, storing->version + 1,
-				   storing->changed_ns);
+		r = layer_edit_end(draft->edit, &stored, storing->version + 1, storing->changed_ns);
 	if (r == 0)
 		r = transaction_commit(&open);
 	if (r < 0)

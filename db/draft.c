@@ -722,19 +722,27 @@ void draft_seen_advance(struct draft *draft, uint64_t before, uint64_t now)
 
 bool drafts_seen(struct drafts *drafts, uint64_t id, enum draft_part which, uint64_t version)
 {
-	struct seen *seen;
+	const struct seen *seen;
 	bool same;
+
+	pthread_mutex_lock(&drafts->lock);
+	seen = seen_find(drafts, id);
+	same = seen && seen->versions[which] == version;
+	pthread_mutex_unlock(&drafts->lock);
+	return same;
+}
+
+void drafts_set_seen(struct drafts *drafts, uint64_t id, enum draft_part which, uint64_t version)
+{
+	struct seen *seen;
 
 	pthread_mutex_lock(&drafts->lock);
 	seen = seen_find(drafts, id);
 	if (!seen) {
 		seen = &drafts->seen[drafts->next_seen++ % SEEN_MOST];
-		drafts->nseen = MAX(drafts->nseen, drafts->next_seen);
-		drafts->nseen = MIN(drafts->nseen, (size_t)SEEN_MOST);
+		drafts->nseen = MIN(MAX(drafts->nseen, drafts->next_seen), (size_t)SEEN_MOST);
 		*seen = (struct seen){.id = id};
 	}
-	same = seen->versions[which] == version;
 	seen->versions[which] = version;
 	pthread_mutex_unlock(&drafts->lock);
-	return same;
 }

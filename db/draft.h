@@ -116,7 +116,9 @@ int draft_vmstate_truncate(struct draft *draft, uint64_t size) MUST_CHECK;
 
 /*
  * What the kernel has cached of a file of a draft (or of what was one) belongs to a
- * version. Is it this one? From now on it is. which tells files of a snapshot apart.
+ * version. Is it this one? If not, whoever asks has it dropped, and says so with
+ * drafts_set_seen once that is done for sure: until then every open does the same.
+ * which tells the files of a snapshot apart.
  */
 enum draft_part {
 	DRAFT_MEM,
@@ -124,6 +126,7 @@ enum draft_part {
 	DRAFT_FILES,
 };
 bool drafts_seen(struct drafts *drafts, uint64_t id, enum draft_part which, uint64_t version);
+void drafts_set_seen(struct drafts *drafts, uint64_t id, enum draft_part which, uint64_t version);
 
 /* The version that reads show; grows with each change. */
 uint64_t draft_version(struct draft *draft);

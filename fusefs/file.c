@@ -36,6 +36,7 @@ struct file {
 	struct content *content;   /* shared if fixed, else of this file; NULL if mapped */
 	struct draft_file drafted; /* of a draft, with draft set: then neither of the two */
 	uint64_t version;	   /* of what was a draft, else 0 */
+	bool drops;		   /* its open had the kernel drop older pages */
 	uint64_t npages;	   /* of the image */
 	bool fixed;		   /* its bytes never change */
 	bool writer;
@@ -115,10 +116,27 @@ static void content_release(struct file_table *table, struct content *content)
 	free(content);
 }
 
+static enum draft_part part_of(const struct file *file)
+{
+	return node_kind(file->number) == NODE_MEM ? DRAFT_MEM : DRAFT_VMSTATE;
+}
+
+/* What was older was dropped when its open returned, which was before its release. What
+ * a writer changed since, came this way. */
+static void note_seen(struct file_table *table, const struct file *file)
+{
+	uint64_t version =
+		file->drafted.writer ? draft_version(file->drafted.draft) : file->version;
+
+	drafts_set_seen(table->drafts, node_id(file->number), part_of(file), version);
+}
+
 static int file_free(struct file_table *table, struct file *file)
 {
 	int r = 0;
 
+	if (file->drops)
+		note_seen(table, file);
 	if (file->drafted.draft)
 		r = draft_close(file->drafted.draft, file->drafted.writer);
 	content_release(table, file->content);
@@ -157,7 +175,7 @@ static int fill_draft(struct file_table *table, struct index *index, const struc
 
 	if (writer && !store_is_writable(index_store(index)))
 		return -EROFS;
-	drafted->which = node_kind(file->number) == NODE_MEM ? DRAFT_MEM : DRAFT_VMSTATE;
+	drafted->which = part_of(file);
 	drafted->writer = writer;
 	r = draft_open(table->drafts, index, row->id, writer, wait ? LEASE_WAIT_MS : 0,
 		       &drafted->draft);
@@ -271,8 +289,9 @@ bool file_keeps_cache(struct file_table *table, struct file *file)
 
 	if (file->version == 0 || !node_type(kind)->is_drafted)
 		return file->fixed;
-	return drafts_seen(table->drafts, node_id(file->number),
-			   kind == NODE_MEM ? DRAFT_MEM : DRAFT_VMSTATE, file->version);
+	file->drops =
+		!drafts_seen(table->drafts, node_id(file->number), part_of(file), file->version);
+	return !file->drops;
 }
 
 bool file_is_fixed(const struct file *file)
