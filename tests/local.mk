@@ -81,6 +81,7 @@ tests_draft_probe_SOURCES = tests/draft-probe.c
 CORE_SCRIPT_TESTS += tests/test-draft-write.sh
 SCRIPT_TESTS += \
 	tests/test-draft-busy.sh \
+	tests/test-draft-end.sh \
 	tests/test-draft-kill.sh \
 	tests/test-draft-qemu.sh \
 	tests/test-draft-space.sh \
