@@ -30,6 +30,24 @@ static struct drafts *drafts;
 static struct draft *draft;
 static uint64_t draft_id;
 
+int __real_draft_read(struct draft *of, struct pages *pages, uint64_t off, void *buf, size_t len);
+int __wrap_draft_read(struct draft *of, struct pages *pages, uint64_t off, void *buf, size_t len);
+
+/* Done once, when the next read of a draft has read. */
+static void (*after_read)(void);
+
+int __wrap_draft_read(struct draft *of, struct pages *pages, uint64_t off, void *buf, size_t len)
+{
+	void (*then)(void) = after_read;
+	int r = __real_draft_read(of, pages, off, buf, len);
+
+	if (then) {
+		after_read = NULL;
+		then();
+	}
+	return r;
+}
+
 static void open_draft(void)
 {
 	CK_OK(drafts_new(fixture_store, &drafts));
@@ -373,6 +391,7 @@ END_TEST
 START_TEST(memory_is_bounded)
 {
 	unsigned int made = 0;
+	unsigned int refused = 0;
 	int r = 0;
 
 	setup();
@@ -405,6 +424,7 @@ START_TEST(memory_is_bounded)
 		r = draft_write(draft, fixture_pages, (uint64_t)made * (1 << 20), from, 1 << 20);
 		if (r == -EAGAIN) {
 			ck_assert_uint_gt(made, 60);
+			refused++;
 			CK_OK(drafts_make_room(drafts));
 			continue;
 		}
@@ -412,11 +432,43 @@ START_TEST(memory_is_bounded)
 		memcpy(to, from, 1 << 20);
 		made++;
 	}
+	ck_assert_uint_eq(refused, 2);
 	close_draft();
 	ck_assert_int_eq(fixture_compare("draft", image, 32768), 0);
 	munmap(base, BYTES);
 	munmap(image, UINT64_C(32768) * PAGE_BYTES);
 	fixture_teardown();
+}
+END_TEST
+
+static void write_beside(void)
+{
+	write_at(5 * PAGE_BYTES + 2000, "beside", 6);
+}
+
+static void write_beside_and_store(void)
+{
+	write_beside();
+	CK_OK(draft_store(draft, false));
+}
+
+/* What another writes into a page while its other bytes are being read stays. */
+START_TEST(parts_of_a_page_are_not_lost)
+{
+	setup();
+	after_read = write_beside;
+	write_at(5 * PAGE_BYTES + 100, "part", 4);
+	ck_assert_ptr_null((void *)after_read);
+	check_reads();
+	write_at(5 * PAGE_BYTES + 2000, "xxxxxx", 6);
+	CK_OK(draft_store(draft, true));
+	after_read = write_beside_and_store;
+	write_at(5 * PAGE_BYTES + 300, "part", 4);
+	ck_assert_ptr_null((void *)after_read);
+	check_reads();
+	close_draft();
+	check_stored();
+	teardown();
 }
 END_TEST
 
@@ -593,4 +645,4 @@ UNIT_MAIN("draft", a_few_pages_are_pending, many_pages_go_to_a_pack,
 	  old_contents_cost_no_bytes_but_are_in_the_layer, everything_zero_keeps_the_size,
 	  random_changes_are_read_and_kept, seal_proves_what_was_written,
 	  vmstate_is_the_parents_until_written, memory_is_bounded, what_cannot_be_stored_is_kept,
-	  rewriting_does_not_grow_the_store, pages_are_never_mixed)
+	  parts_of_a_page_are_not_lost, rewriting_does_not_grow_the_store, pages_are_never_mixed)

@@ -37,6 +37,7 @@ tests_check_map_SOURCES = tests/check-map.c tests/unit.h
 UNIT_TESTS += tests/check-overlay tests/check-draft
 tests_check_overlay_SOURCES = tests/check-overlay.c tests/unit.h
 tests_check_draft_SOURCES = tests/check-draft.c tests/store-fixture.h tests/unit.h
+tests_check_draft_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=draft_read
 tests_check_page_SOURCES = tests/check-page.c tests/unit.h
 tests_check_store_SOURCES = tests/check-store.c tests/store-fixture.h tests/unit.h
 # the store with a hash of 8 bits: only the bytes tell pages apart
