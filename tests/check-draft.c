@@ -472,6 +472,66 @@ START_TEST(parts_of_a_page_are_not_lost)
 }
 END_TEST
 
+static uint64_t findings(void)
+{
+	struct check_request request = {.found = ignore_finding};
+	struct check_report report;
+
+	CK_OK(check_store(fixture_index, &request, &report));
+	return report.findings;
+}
+
+START_TEST(damage_is_found)
+{
+	/* damage, and whether a reader meets it */
+	static const struct {
+		const char *damage;
+		bool is_read;
+	} cases[] = {
+		{"UPDATE pending SET data = zeroblob(60)", true},
+		{"UPDATE pending SET data = x'00'", true},
+		{"UPDATE pending SET pgno = 2048", true},
+		{"UPDATE snapshot SET layer_zero = layer_zero + 1 WHERE state = 1", false},
+		{"UPDATE snapshot SET data_pages = data_pages - 1 WHERE state = 1", false},
+		{"UPDATE snapshot SET layer_data = layer_data - 1 WHERE state = 1", false},
+		{"DELETE FROM extent WHERE snapshot = 2", false},
+		{"UPDATE extent SET count = count + 9999 WHERE snapshot = 2", true},
+		{"DELETE FROM page WHERE id = (SELECT page FROM extent WHERE snapshot = 2)", true},
+		{"UPDATE attachment SET data = zeroblob(16) WHERE name = 'changed'", true},
+		{"UPDATE snapshot SET parent = NULL WHERE id = 2", true},
+	};
+	char copy[320];
+
+	setup();
+	write_at(100 * PAGE_BYTES, noise(3, 1 << 20), 1 << 20);
+	CK_OK(draft_store(draft, true));
+	write_at(5 * PAGE_BYTES, "pending", 7);
+	close_draft();
+	check_stored();
+	ck_assert_int_eq(count(PENDING), 1);
+	fixture_close();
+	snprintf(copy, sizeof(copy), "cp -r %s %s.kept", fixture_dir, fixture_dir);
+	ck_assert_int_eq(system(copy), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int r;
+
+		fixture_open();
+		CK_OK(sql_do(fixture_index, cases[i].damage));
+		ck_assert_msg(findings() > 0, "check does not find: %s", cases[i].damage);
+		r = cases[i].is_read ? fixture_compare("draft", image, PAGES) : -EBADMSG;
+		ck_assert_msg(r == -EBADMSG, "a reader is not told: %s: %d", cases[i].damage, r);
+		fixture_close();
+		snprintf(copy, sizeof(copy), "rm -r %s && cp -r %s.kept %s", fixture_dir,
+			 fixture_dir, fixture_dir);
+		ck_assert_int_eq(system(copy), 0);
+	}
+	snprintf(copy, sizeof(copy), "rm -r %s.kept", fixture_dir);
+	ck_assert_int_eq(system(copy), 0);
+	fixture_open();
+	teardown();
+}
+END_TEST
+
 static void limit_files(rlim_t bytes)
 {
 	struct rlimit limit;
@@ -641,7 +701,7 @@ START_TEST(pages_are_never_mixed)
 }
 END_TEST
 
-UNIT_MAIN("draft", a_few_pages_are_pending, many_pages_go_to_a_pack,
+UNIT_MAIN("draft", damage_is_found, a_few_pages_are_pending, many_pages_go_to_a_pack,
 	  old_contents_cost_no_bytes_but_are_in_the_layer, everything_zero_keeps_the_size,
 	  random_changes_are_read_and_kept, seal_proves_what_was_written,
 	  vmstate_is_the_parents_until_written, memory_is_bounded, what_cannot_be_stored_is_kept,
