@@ -107,6 +107,9 @@ static int compare_lists(sqlite3 *found_db, sqlite3_stmt *found, sqlite3_stmt *w
 
 		if (found_code != SQLITE_ROW && found_code != SQLITE_DONE)
 			return sql_error(found_db, found_code, "reading the schema");
+		if (wanted_code != SQLITE_ROW && wanted_code != SQLITE_DONE)
+			return sql_error(sqlite3_db_handle(wanted), wanted_code,
+					 "making the schema to compare with");
 		if (found_code == SQLITE_DONE && wanted_code == SQLITE_DONE)
 			return 0;
 		if (found_code != wanted_code)
