@@ -25,7 +25,7 @@
 #include "tests/store-fixture.h"
 #include "tests/unit.h"
 
-#define QUICK_CUTS 60 /* of a scenario */
+#define QUICK_CUTS 40 /* of a scenario */
 #define LONG_ROUNDS 4 /* of each point and fate */
 
 static char base[64]; /* base/live/store is used, base/cut/store what is left of it */

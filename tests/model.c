@@ -162,8 +162,11 @@ int main(int argc, char **argv)
 	for (model.op = 1; model.op <= count;) {
 		size_t i = pick_operation();
 
-		if (!operations[i].run())
+		if (!operations[i].run()) { /* mostly for want of a draft */
+			if (!snap_pick(true) && !store_fork())
+				store_remove();
 			continue;
+		}
 		done[i]++;
 		model.op++;
 	}
