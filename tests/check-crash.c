@@ -90,13 +90,25 @@ static void cut_once(const char *name, size_t point, enum disk_fate fate, uint64
 /* What the store must hold after each step. */
 static struct shadow states[STEPS_MAX + 1];
 
+/* What holds while the step between the two is under way: a draft changes page by page. */
+static struct shadow under_way(const struct shadow *before, const struct shadow *after)
+{
+	struct shadow now = *after;
+
+	for (size_t i = 0; i < now.n; i++)
+		for (size_t j = 0; j < before->n; j++)
+			if (strcmp(now.all[i].name, before->all[j].name) == 0)
+				now.all[i].was = before->all[j].image;
+	return now;
+}
+
 static void cut_at(const struct scenario *scenario, size_t nsteps, size_t point,
 		   enum disk_fate fate)
 {
 	unsigned int done = disk_mark_at(point);
+	struct shadow next = under_way(&states[done], &states[MIN((size_t)done + 1, nsteps)]);
 
-	cut_once(scenario->name, point, fate, next_random(), &states[done],
-		 &states[MIN((size_t)done + 1, nsteps)]);
+	cut_once(scenario->name, point, fate, next_random(), &states[done], &next);
 }
 
 static size_t record(const struct scenario *scenario)

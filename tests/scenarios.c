@@ -9,6 +9,8 @@
 #include "db/attachment.h"
 #include "db/check.h"
 #include "db/copy.h"
+#include "db/draft.h"
+#include "db/fork.h"
 #include "db/gc.h"
 #include "db/sql.h"
 #include "tests/store-fixture.h"
@@ -22,18 +24,20 @@ enum image {
 	IMAGE_B,     /* shares a stretch with A, and single pages */
 	IMAGE_LARGE, /* several steps of an import, with tests/libdb-small.a */
 	IMAGE_PROOF,
-	IMAGE_CHILD, /* A with some pages changed */
-	IMAGE_GRAND, /* that with some more, zeros among them */
-	IMAGE_PART,  /* a few pages of LARGE */
+	IMAGE_CHILD,	 /* A with some pages changed */
+	IMAGE_GRAND,	 /* that with some more, zeros among them */
+	IMAGE_PART,	 /* a few pages of LARGE */
+	IMAGE_WRITTEN,	 /* A after a small write to a draft of it */
+	IMAGE_REWRITTEN, /* and after a large one */
 	IMAGES,
 };
 static char *images[IMAGES];
 static int image_files[IMAGES];
 static int diff_file; /* GRAND over CHILD */
 static const uint64_t image_pages[IMAGES] = {
-	[IMAGE_A] = SMALL_PAGES,    [IMAGE_B] = SMALL_PAGES,	 [IMAGE_LARGE] = LARGE_PAGES,
-	[IMAGE_PROOF] = 8,	    [IMAGE_CHILD] = SMALL_PAGES, [IMAGE_GRAND] = SMALL_PAGES,
-	[IMAGE_PART] = SMALL_PAGES,
+	[IMAGE_A] = SMALL_PAGES,    [IMAGE_B] = SMALL_PAGES,	   [IMAGE_LARGE] = LARGE_PAGES,
+	[IMAGE_PROOF] = 8,	    [IMAGE_CHILD] = SMALL_PAGES,   [IMAGE_GRAND] = SMALL_PAGES,
+	[IMAGE_PART] = SMALL_PAGES, [IMAGE_WRITTEN] = SMALL_PAGES, [IMAGE_REWRITTEN] = SMALL_PAGES,
 };
 
 static char *page_of(enum image image, uint64_t pgno)
@@ -59,6 +63,17 @@ static void make_grand(void)
 	}
 }
 
+/* Some bytes over a border of pages, and a page of zeros; then many pages, among them
+ * some of the former. */
+static void make_written(void)
+{
+	memcpy(images[IMAGE_WRITTEN], images[IMAGE_A], SMALL_PAGES * PAGE_BYTES);
+	memset(page_of(IMAGE_WRITTEN, 8) - 50, 'w', 100);
+	memset(page_of(IMAGE_WRITTEN, 30), 0, PAGE_BYTES);
+	memcpy(images[IMAGE_REWRITTEN], images[IMAGE_WRITTEN], SMALL_PAGES * PAGE_BYTES);
+	memcpy(page_of(IMAGE_REWRITTEN, 5), page_of(IMAGE_B, 20), 120 * PAGE_BYTES);
+}
+
 void scenarios_start(void)
 {
 	for (size_t i = 0; i < IMAGES; i++)
@@ -68,9 +83,12 @@ void scenarios_start(void)
 	memset(page_of(IMAGE_CHILD, 20), 0, 5 * PAGE_BYTES);
 	memcpy(page_of(IMAGE_PART, 30), page_of(IMAGE_LARGE, 0), 60 * PAGE_BYTES);
 	make_grand();
+	make_written();
 	for (size_t i = 0; i < IMAGES; i++)
 		image_files[i] = fixture_file(images[i], image_pages[i], true);
 }
+
+static struct drafts *drafts; /* owned; of the open store, NULL before it has one */
 
 int scenario_open(const char *dir)
 {
@@ -87,6 +105,9 @@ int scenario_open(const char *dir)
 
 void scenario_close(void)
 {
+	if (drafts)
+		(void)!drafts_free(drafts); /* what a fault left unstored is lost */
+	drafts = NULL;
 	fixture_close();
 }
 
@@ -255,6 +276,80 @@ static int copy_grand(struct shadow *now)
 	return 0;
 }
 
+static int fork_a(struct shadow *now)
+{
+	struct snapshot_row row;
+	int r = fork_snapshot(fixture_index, "a", "draft", &row);
+
+	if (r == 0)
+		shadow_add(now, "draft", IMAGE_A, "");
+	return r;
+}
+
+/* Writes what differs between the two images, and stores it. */
+static int write_difference(struct draft *draft, enum image from, enum image to, bool all)
+{
+	int r = 0;
+
+	for (uint64_t pgno = 0; r == 0 && pgno < SMALL_PAGES; pgno++)
+		if (memcmp(page_of(from, pgno), page_of(to, pgno), PAGE_BYTES) != 0)
+			r = draft_write(draft, fixture_pages, pgno * PAGE_BYTES, page_of(to, pgno),
+					PAGE_BYTES);
+	return r < 0 ? r : draft_store(draft, all);
+}
+
+static int write_draft(struct shadow *now, enum image from, enum image to, bool all)
+{
+	struct draft *draft;
+	struct snapshot_row row;
+	int closed;
+	int r = catalog_find(fixture_index, "draft", &row);
+
+	if (r == 0 && !drafts)
+		r = drafts_new(fixture_store, &drafts);
+	if (r == 0)
+		r = draft_open(drafts, fixture_index, row.id, true, 0, &draft);
+	if (r < 0)
+		return r;
+	shadow_find(now, "draft")->was = images[from];
+	shadow_find(now, "draft")->image = images[to];
+	r = write_difference(draft, from, to, all);
+	if (r < 0) { /* any part of it may be there, now or later */
+		char text[FAIL_TEXT_MAX];
+
+		fail_copy(r, text);
+		(void)!draft_close(draft, true);
+		return fail_with(r, "%s", text);
+	}
+	closed = draft_close(draft, true);
+	if (closed == 0)
+		shadow_find(now, "draft")->was = NULL;
+	return closed;
+}
+
+static int write_small(struct shadow *now)
+{
+	return write_draft(now, IMAGE_A, IMAGE_WRITTEN, false);
+}
+
+static int write_large(struct shadow *now)
+{
+	return write_draft(now, IMAGE_WRITTEN, IMAGE_REWRITTEN, false);
+}
+
+static int write_packed(struct shadow *now)
+{
+	return write_draft(now, IMAGE_A, IMAGE_REWRITTEN, true);
+}
+
+static int seal_draft(struct shadow *now)
+{
+	struct snapshot_row row;
+
+	(void)now;
+	return fork_seal(fixture_index, "draft", &row);
+}
+
 static int record(struct shadow *now, const char *text)
 {
 	struct snapshot_row row;
@@ -340,6 +435,12 @@ static void prepare_source(struct shadow *now)
 	fixture_pages = pages;
 }
 
+static void prepare_draft(struct shadow *now)
+{
+	prepare_a_b(now);
+	CK_OK(fork_a(now));
+}
+
 const struct scenario scenarios[] = {
 	{"import", prepare_none, {{"import a", import_a}, {"import b", import_b}}},
 	{"import in steps", prepare_a, {{"import large", import_large}}},
@@ -355,6 +456,13 @@ const struct scenario scenarios[] = {
 	{"remove layers", prepare_layers, {{"rm grand", remove_grand}, {"rm child", remove_child}}},
 	{"gc", prepare_garbage, {{"gc", collect}, {"gc again", collect}}},
 	{"copy", prepare_source, {{"copy grand", copy_grand}}},
+	{"draft",
+	 prepare_a_b,
+	 {{"fork", fork_a},
+	  {"write small", write_small},
+	  {"write large", write_large},
+	  {"seal", seal_draft}}},
+	{"draft into a pack", prepare_draft, {{"write all", write_packed}, {"seal", seal_draft}}},
 };
 const size_t nscenarios = ARRAY_SIZE(scenarios);
 
@@ -367,6 +475,16 @@ static int attachment_differs(uint64_t id, const char *name, const char *wanted)
 	if (r == -ENOENT)
 		return wanted[0] != '\0';
 	return r < 0 ? r : len != strlen(wanted) || memcmp(data, wanted, len) != 0;
+}
+
+/* Each page as wanted; or as before, where a write was under way. */
+static bool pages_differ(const char *bytes, const struct shadow_snapshot *wanted)
+{
+	for (size_t at = 0; at < wanted->npages * PAGE_BYTES; at += PAGE_BYTES)
+		if (memcmp(bytes + at, wanted->image + at, PAGE_BYTES) != 0 &&
+		    (!wanted->was || memcmp(bytes + at, wanted->was + at, PAGE_BYTES) != 0))
+			return true;
+	return false;
 }
 
 /* 0: the same, 1: not, -errno. */
@@ -385,7 +503,7 @@ static int snapshot_differs(const struct snapshot_row *row, const struct shadow_
 		r = snapshot_open(fixture_index, row->id, &snapshot);
 	if (r == 0)
 		r = snapshot_read(snapshot, fixture_pages, MAP_MEM, 0, bytes, row->size);
-	return r != 0 ? r : memcmp(bytes, wanted->image, row->size) != 0;
+	return r != 0 ? r : pages_differ(bytes, wanted);
 }
 
 bool scenario_holds(const struct shadow *wanted, char *why, size_t room)

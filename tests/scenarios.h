@@ -25,6 +25,7 @@ struct shadow {
 		char vmstate[16];    /* "" for none */
 		char workingset[64]; /* "" for none */
 		const char *image;   /* borrowed */
+		const char *was;     /* borrowed, NULL for none: pages may be of this one */
 		uint64_t npages;
 	} all[SHADOW_MAX];
 };
@@ -34,7 +35,8 @@ struct scenario {
 	void (*prepare)(struct shadow *now);
 	struct step {
 		const char *name;
-		/* 0 and now is what the step makes of the store; -errno and now as it was */
+		/* 0 and now is what the step makes of the store; -errno and now as it was, or
+		 * with `was` where a draft may have been changed in part */
 		int (*run)(struct shadow *now);
 	} steps[STEPS_MAX];
 };
