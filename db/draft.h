@@ -123,6 +123,7 @@ int draft_vmstate_truncate(struct draft *draft, uint64_t size) MUST_CHECK;
 enum draft_part {
 	DRAFT_MEM,
 	DRAFT_VMSTATE,
+	DRAFT_DIFF, /* once sealed */
 	DRAFT_FILES,
 };
 bool drafts_seen(struct drafts *drafts, uint64_t id, enum draft_part which, uint64_t version);

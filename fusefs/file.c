@@ -118,7 +118,14 @@ static void content_release(struct file_table *table, struct content *content)
 
 static enum draft_part part_of(const struct file *file)
 {
-	return node_kind(file->number) == NODE_MEM ? DRAFT_MEM : DRAFT_VMSTATE;
+	switch (node_kind(file->number)) {
+	case NODE_MEM:
+		return DRAFT_MEM;
+	case NODE_DIFF:
+		return DRAFT_DIFF;
+	default:
+		return DRAFT_VMSTATE;
+	}
 }
 
 /* What was older was dropped when its open returned, which was before its release. What
@@ -287,7 +294,10 @@ bool file_keeps_cache(struct file_table *table, struct file *file)
 {
 	enum node_kind kind = node_kind(file->number);
 
-	if (file->version == 0 || !node_type(kind)->is_drafted)
+	/* a private map of a draft's diff, direct_io as it is, fills the cache of what the
+	 * sealed one is read from */
+	if (file->version == 0 ||
+	    !(node_type(kind)->is_drafted || (kind == NODE_DIFF && file->fixed)))
 		return file->fixed;
 	file->drops =
 		!drafts_seen(table->drafts, node_id(file->number), part_of(file), file->version);
