@@ -9,7 +9,6 @@
 # PAGODA_MODEL_TRACE=1 tells each operation; PAGODA_MODEL_OPERATIONS=N does N.
 . "${srcdir:-.}/tests/functions.sh"
 requires_fuse
-pagoda help fork >/dev/null 2>&1 || skip "needs drafts"
 
 operations=2000
 [ -z "${PAGODA_LONG:-}" ] || operations=50000
