@@ -83,6 +83,7 @@ CORE_SCRIPT_TESTS += tests/test-draft-write.sh
 SCRIPT_TESTS += \
 	tests/test-draft-busy.sh \
 	tests/test-draft-end.sh \
+	tests/test-draft-fsync.sh \
 	tests/test-draft-kill.sh \
 	tests/test-draft-qemu.sh \
 	tests/test-draft-space.sh \
