@@ -100,6 +100,14 @@ void draft_view_drop(struct draft *draft);
 void draft_stored_unref(struct stored *stored);
 bool draft_has_unstored(const struct draft *draft);
 
+/* Reads what is stored, unless it is what is known. -ESTALE where it is sealed, unless
+ * that is wanted too. With slow held, and without the write lease or just after it was
+ * taken. */
+int draft_load(struct draft *draft, struct index *index, bool also_sealed) MUST_CHECK;
+
+/* A handle less: it goes with the last, unless something is left to store. */
+void draft_put(struct draft *draft);
+
 /* Reads vmstate from the store, unless it was written and not stored: with slow held. */
 int draft_vmstate_load(struct draft *draft, struct index *index) MUST_CHECK;
 

@@ -29,7 +29,9 @@ libdb_a_SOURCES = \
 	db/info.c db/info.h \
 	db/draft.c db/draft.h \
 	db/draft-private.h \
+	db/draft-read.c \
 	db/draft-store.c \
+	db/draft-tidy.c \
 	db/draft-write.c \
 	db/layer.c db/layer.h \
 	db/layer-edit.c db/layer-edit.h \
