@@ -8,7 +8,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Room for one descriptor: the kernel closes what is more. */
+/*
+ * Of one descriptor. When receiving the room is CMSG_LEN: that of CMSG_SPACE, rounded up,
+ * is enough for two, and the kernel would put a second one where nobody looks for it.
+ */
 union control {
 	struct cmsghdr align;
 	char bytes[CMSG_SPACE(sizeof(int))];
@@ -40,7 +43,7 @@ ssize_t pass_receive(int socket, void *bytes, size_t len, int *ret_fd)
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
+		.msg_controllen = CMSG_LEN(sizeof(int)),
 	};
 	ssize_t n = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	struct cmsghdr *c;

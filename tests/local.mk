@@ -158,6 +158,9 @@ tests_check_session_source_SOURCES = tests/check-session-source.c tests/unit.h \
 	tests/session-fixture.c tests/session-fixture.h
 tests_check_session_source_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=source_read
 tests_check_session_source_LDADD = $(handler_test_libs)
+UNIT_TESTS += tests/check-channel
+tests_check_channel_SOURCES = tests/check-channel.c tests/unit.h
+tests_check_channel_LDADD = $(handler_test_libs)
 UNIT_TESTS += tests/check-crew
 tests_check_crew_SOURCES = tests/check-crew.c tests/unit.h
 tests_check_crew_LDADD = $(handler_test_libs)
