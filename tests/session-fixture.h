@@ -81,7 +81,7 @@ void install_quietly(size_t i);
 struct toucher {
 	pthread_t thread;
 	volatile unsigned char *at;
-	int got; /* -1: not yet */
+	_Atomic int got; /* -1: not yet */
 };
 
 void touch(struct toucher *t, const void *at);
