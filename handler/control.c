@@ -12,7 +12,10 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "handler/listener.h"
+
+#define ACCEPT_PAUSE_NS (100 * NS_PER_MS)
 
 struct client {
 	int fd; /* owned; -1: nobody */
@@ -30,6 +33,7 @@ struct control {
 	control_answer_fn *answer;
 	void *arg; /* borrowed */
 	uint64_t accepted;
+	uint64_t accept_ns; /* not to accept before this */
 	struct client clients[CONTROL_CLIENTS];
 };
 
@@ -71,19 +75,30 @@ void control_close(struct control *control)
 	free(control);
 }
 
+static bool accepts(const struct control *control)
+{
+	return clock_monotonic_ns() >= control->accept_ns;
+}
+
 void control_watch(const struct control *control, struct pollfd ret[CONTROL_WATCHES])
 {
 	for (size_t i = 0; i < CONTROL_WATCHES; i++)
 		ret[i] = (struct pollfd){.fd = -1};
 	if (!control)
 		return;
-	ret[0] = (struct pollfd){.fd = listener_fd(control->listener), .events = POLLIN};
+	ret[0].fd = accepts(control) ? listener_fd(control->listener) : -1;
+	ret[0].events = POLLIN;
 	for (size_t i = 0; i < CONTROL_CLIENTS; i++) {
 		const struct client *client = &control->clients[i];
 
 		ret[1 + i].fd = client->fd;
 		ret[1 + i].events = client->answer ? POLLOUT : POLLIN;
 	}
+}
+
+uint64_t control_deadline(const struct control *control)
+{
+	return control && !accepts(control) ? control->accept_ns : UINT64_MAX;
 }
 
 /* A free place, or that of the oldest. */
@@ -108,8 +123,11 @@ static void accept_one(struct control *control)
 	int fd = listener_accept(control->listener);
 	struct client *client;
 
-	if (fd < 0)
+	if (fd < 0) {
+		/* it stays readable while there are no descriptors: do not spin on it */
+		control->accept_ns = clock_monotonic_ns() + ACCEPT_PAUSE_NS;
 		return;
+	}
 	client = place(control);
 	client->fd = fd;
 	client->number = ++control->accepted;

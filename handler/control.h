@@ -12,6 +12,7 @@
 
 #include <poll.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attributes.h"
 
@@ -35,5 +36,8 @@ void control_close(struct control *control);
 /* What to poll; fd -1 where there is nothing. control may be NULL. */
 void control_watch(const struct control *control, struct pollfd ret[CONTROL_WATCHES]);
 void control_turn(struct control *control, const struct pollfd watched[CONTROL_WATCHES]);
+
+/* When it wants a turn in any case, on the monotonic clock; UINT64_MAX: never. */
+uint64_t control_deadline(const struct control *control);
 
 #endif

@@ -324,6 +324,7 @@ static uint64_t deadline(const struct keeper *k)
 {
 	uint64_t when = MIN(k->stats_ns, reopen_deadline(&k->reopen));
 
+	when = MIN(when, control_deadline(k->control));
 	if (k->listener && k->nmachines < k->machines_most && !accepts(k))
 		when = MIN(when, k->accept_ns);
 	for (const struct machine *m = k->machines; m; m = m->next)
@@ -346,6 +347,7 @@ static int wait_until(struct keeper *k, uint64_t when, size_t n)
 
 static int turn(struct keeper *k)
 {
+	uint64_t when = deadline(k); /* first: a pause may end while we prepare */
 	size_t n = WATCH_MACHINES;
 	int r;
 
@@ -356,7 +358,7 @@ static int turn(struct keeper *k)
 	control_watch(k->control, &k->watched[WATCH_CONTROL]);
 	for (const struct machine *m = k->machines; m; m = m->next, n += MACHINE_WATCHES)
 		machine_watch(m, &k->watched[n]);
-	r = wait_until(k, deadline(k), n);
+	r = wait_until(k, when, n);
 	if (r < 0)
 		return r;
 	n = WATCH_MACHINES;
