@@ -78,7 +78,8 @@ int identity_read(int fd, int dir, struct identity *ret)
 	identity.device = st.st_dev;
 	identity.inode = st.st_ino;
 	identity.changed_ns = (int64_t)st.st_mtim.tv_sec * (int64_t)NS_PER_SEC + st.st_mtim.tv_nsec;
-	if (dir >= 0 && fs.f_type == FUSE_SUPER_MAGIC) {
+	identity.of_fuse = fs.f_type == FUSE_SUPER_MAGIC;
+	if (dir >= 0 && identity.of_fuse) {
 		int r = view_read(dir, &identity, &identity.of_view);
 
 		if (r < 0)
@@ -102,5 +103,6 @@ bool identity_same(const struct identity *was, const struct identity *now)
 
 bool identity_may_change(const struct identity *identity)
 {
-	return identity->of_view && !identity->digest[0];
+	/* a draft, or a file of a view that was given a name elsewhere: maybe a draft */
+	return identity->of_fuse && !identity->digest[0];
 }

@@ -23,6 +23,7 @@
 
 struct identity {
 	uint64_t size; /* bytes */
+	bool of_fuse;  /* a file of such a file system, a view or not */
 	bool of_view;  /* the next three; else those after them */
 	char store_uuid[IDENTITY_UUID_BYTES];
 	char digest[IDENTITY_DIGEST_BYTES]; /* "" for a draft */

@@ -33,32 +33,42 @@ static int cannot_open(const char *path)
 	return fail_with(-errno, "open source %s: %s", path, strerror(errno));
 }
 
-/* Splits path into an open directory and a name in it; a directory means the file
- * `mem` in it. The name is the caller's. */
+/* What path means: of a directory the file `mem` in it. Owned by who asks; NULL when out
+ * of memory. */
+static char *file_name(const char *path)
+{
+	struct stat st;
+	char *name;
+
+	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+		return strdup(path);
+	return asprintf(&name, "%s/mem", path) < 0 ? NULL : name;
+}
+
+/* Splits it into an open directory and a name in it, with no link left to follow: what
+ * lies beside the file says which snapshot it is. The name is the caller's. */
 static int path_open(const char *path, int *ret_dir, char **ret_name)
 {
-	AUTO_FREE char *real = realpath(path, NULL);
+	AUTO_FREE char *file = file_name(path);
+	AUTO_FREE char *real = file ? realpath(file, NULL) : NULL;
 	AUTO_CLOSE int dir = -1;
 	char *slash;
 
+	if (!file)
+		return -ENOMEM;
 	/* a name that only the kernel can follow, as in /proc/self/fd */
-	if (!real && errno == ENOENT && access(path, F_OK) == 0) {
-		*ret_name = strdup(path);
+	if (!real && errno == ENOENT && access(file, F_OK) == 0) {
+		*ret_name = strdup(file);
 		return *ret_name ? 0 : -ENOMEM;
 	}
 	if (!real)
 		return cannot_open(path);
-	dir = open(real, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir >= 0) {
-		*ret_name = strdup("mem");
-	} else {
-		slash = strrchr(real, '/'); /* an absolute path has one */
-		*ret_name = strdup(slash + 1);
-		*slash = '\0';
-		dir = open(slash == real ? "/" : real, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	}
+	slash = strrchr(real, '/'); /* an absolute path has one */
+	*ret_name = strdup(slash + 1);
 	if (!*ret_name)
 		return -ENOMEM;
+	*slash = '\0';
+	dir = open(slash == real ? "/" : real, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return cannot_open(path);
 	*ret_dir = TAKE_FD(dir);
@@ -131,17 +141,6 @@ static void holes_find(struct source *source)
 			return;
 		off = (uint64_t)hole;
 	}
-}
-
-/* What messages call it. */
-static char *file_name(const char *path)
-{
-	struct stat st;
-	char *name;
-
-	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
-		return strdup(path);
-	return asprintf(&name, "%s/mem", path) < 0 ? NULL : name;
 }
 
 int source_open(const char *path, struct source **ret)

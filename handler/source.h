@@ -8,8 +8,8 @@
  * the file has to be opened again (handler/supply.h). Where the file has holes is
  * looked up once, at the start: asking the view costs a round trip, which a fault
  * should not pay. A page that is not known to lie in a hole is read, so too few known
- * holes cost time and nothing else; of a draft, where a hole may be written to, none
- * are known.
+ * holes cost time and nothing else; of a draft, where a hole may be written to, and of
+ * what may be one, none are known.
  *
  * off and len are bytes, multiples of 4096, inside the image.
  */

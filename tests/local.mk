@@ -173,6 +173,7 @@ tests_check_receive_LDADD = $(handler_test_libs)
 SCRIPT_TESTS += \
 	tests/test-handler-bystanders.sh \
 	tests/test-handler-control.sh \
+	tests/test-handler-draft.sh \
 	tests/test-handler-failure.sh \
 	tests/test-handler-fill.sh \
 	tests/test-handler-flood.sh \
