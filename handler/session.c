@@ -425,6 +425,15 @@ static enum end late_install(struct session *s, const struct reading *reading, u
 	return end;
 }
 
+/* --fill has gone over it; what was removed meanwhile it has gone over before. */
+static void fill_reach(struct session *s, uint64_t start, uint64_t end)
+{
+	if (end <= start)
+		return;
+	counter_add(&s->counters->fill_bytes, end - start);
+	s->fill_va = end;
+}
+
 static enum end late_take(struct session *s, const struct reading *reading)
 {
 	const struct run *run = &reading->run;
@@ -433,15 +442,16 @@ static enum end late_take(struct session *s, const struct reading *reading)
 
 	if (reading->data) {
 		counter_add(&s->counters->bytes, run->len);
+		counter_add(&s->counters->runs, 1);
 		end = late_install(s, reading, &va);
 	}
-	if (end)
+	if (reading->fill)
+		fill_reach(s, MAX(s->fill_va, run->va), va);
+	else if (va > run->va)
+		latency_count(s, run, (va - run->va) / run->page_size);
+	if (end || reading->fill)
 		return end;
-	if (!reading->fill)
-		return faults_again(s, run, va);
-	if (s->fill_va <= va)
-		s->fill_va = va;
-	return END_NONE;
+	return faults_again(s, run, va);
 }
 
 static enum end late_serve(struct session *s)
@@ -518,8 +528,7 @@ static enum end fill(struct session *s)
 	end = run_install(s, &run, true, &va, &later);
 	if (end == END_LEFT)
 		return end;
-	counter_add(&s->counters->fill_bytes, va - run.va);
-	s->fill_va = va;
+	fill_reach(s, run.va, va);
 	s->fill_ns = !later ? 0 : s->fill_ns ? s->fill_ns : clock_monotonic_ns();
 	if (s->fill_ns)
 		wait_for_source(s, s->fill_ns);

@@ -44,6 +44,16 @@ static void read_wait(size_t i)
 		sched_yield();
 }
 
+/* Pages whose waiting was counted. */
+static uint64_t latencies(void)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < COUNTERS_LATENCIES; i++)
+		n += f.shared->counters.latencies[i];
+	return n;
+}
+
 START_TEST(a_slow_read_holds_up_its_page_only)
 {
 	struct toucher slow;
@@ -64,6 +74,7 @@ START_TEST(a_slow_read_holds_up_its_page_only)
 	touched(&slow, of_image(5));
 	ends_with_the_machine();
 	ck_assert_uint_ge(f.shared->counters.slow_reads, 1);
+	ck_assert_uint_eq(latencies(), 3);
 }
 END_TEST
 
@@ -156,6 +167,7 @@ START_TEST(fill_goes_on_after_a_slow_read)
 	ends_by_itself(END_FILLED);
 	/* what came late was used: a source that is always slow is read all the same */
 	ck_assert_uint_eq(reads[0], 1);
+	ck_assert_uint_eq(f.shared->counters.fill_bytes, PAGES * P);
 	for (size_t i = 0; i < PAGES; i++)
 		ck_assert_int_eq(*page(i), of_image(i));
 }
