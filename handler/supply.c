@@ -14,8 +14,9 @@
 #include "base/fail.h"
 #include "handler/channel.h"
 
-#define RANGES_MOST 64	 /* of one announcement: what is more is read when its turn comes */
-#define MESSAGES_MOST 16 /* of the keeper in one turn */
+#define RANGES_MOST 64	      /* of one announcement: what is more is read when its turn comes */
+#define MESSAGES_MOST 16      /* of the keeper in one turn */
+#define STOPPED_NS NS_PER_SEC /* between two turns, while one is wanted now and then */
 
 struct range {
 	uint64_t off;
@@ -49,7 +50,9 @@ struct supply {
 	uint32_t lost_generation;
 	bool lost_unsaid; /* the keeper could not be told yet */
 	bool keeper_gone;
-	size_t done; /* the member whose reading is being used */
+	uint64_t looked_ns;  /* at the clock, for the last time */
+	uint64_t counted_ns; /* what was waited before that does not count */
+	size_t done;	     /* the member whose reading is being used */
 	struct work works[CREW_MOST];
 };
 
@@ -322,8 +325,12 @@ static enum end file_take(struct supply *supply, const struct channel_message *m
 	AUTO_CLOSE int fd = message->fd;
 	struct opening *opening;
 
-	if (fd < 0 || (supply->current && message->generation <= supply->current->generation))
+	if (supply->current && message->generation <= supply->current->generation)
 		return END_NONE;
+	if (fd < 0) /* it would not come again */
+		return shared_end(supply->with.shared, END_SOURCE_FAILED,
+				  "%s was opened again, but its descriptor could not be received",
+				  source_path(supply->with.source));
 	opening = opening_new(fd, message->generation);
 	if (!opening)
 		return shared_end(supply->with.shared, END_OUT_OF_MEMORY, "no memory for a file");
@@ -368,22 +375,34 @@ static enum end messages_take(struct supply *supply)
 	return end;
 }
 
+/* Who was stopped, and maybe its source with it, has not waited: what went by meanwhile
+ * does not count. */
+static void stop_look(struct supply *supply, uint64_t now)
+{
+	if (now - supply->looked_ns >= STOPPED_NS)
+		supply->counted_ns = now;
+	supply->looked_ns = now;
+}
+
 /* The oldest of what is waited for; UINT64_MAX: nothing is. */
 static uint64_t oldest(const struct supply *supply, uint64_t waiting_ns)
 {
 	uint64_t since = waiting_ns ? waiting_ns : UINT64_MAX;
 
 	for (size_t i = 0; i < CREW_MOST; i++)
-		if (is_left(supply, i))
+		if (crew_state(supply->with.crew, i) == CREW_BEHIND)
 			since = MIN(since, supply->works[i].since_ns);
-	return since;
+	return MAX(since, supply->counted_ns);
 }
 
-static enum end patience_check(const struct supply *supply, uint64_t waiting_ns)
+static enum end patience_check(struct supply *supply, uint64_t waiting_ns)
 {
-	uint64_t since = oldest(supply, waiting_ns);
 	uint64_t now = clock_monotonic_ns();
 	uint64_t timeout = supply->with.timeout_ns;
+	uint64_t since;
+
+	stop_look(supply, now);
+	since = oldest(supply, waiting_ns);
 
 	if (!supply->current && (supply->keeper_gone || supply->with.channel < 0))
 		return shared_end(supply->with.shared, END_SOURCE_FAILED,

@@ -14,7 +14,7 @@
  *
  * The file stays open for as long as somebody reads it. A page that has not come
  * within the timeout ends the session, and so does any error that is not the file
- * system's end.
+ * system's end. Time in which this process was stopped does not count.
  */
 #ifndef PAGODA_HANDLER_SUPPLY_H
 #define PAGODA_HANDLER_SUPPLY_H

@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -307,8 +309,63 @@ START_TEST(a_file_lost_too_long_ends_it)
 }
 END_TEST
 
+/* Stops this process for some seconds, from another one, and returns when it has gone on. */
+static void stop_for(unsigned int seconds)
+{
+	pid_t us = getpid();
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		kill(us, SIGSTOP);
+		sleep(seconds); /* that long: nothing is waited for */
+		kill(us, SIGCONT);
+		_exit(0);
+	}
+	ck_assert_int_gt(pid, 0);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+}
+
+/* As is a whole host, with the file system. */
+START_TEST(who_was_stopped_has_not_waited)
+{
+	struct toucher t[2];
+
+	if (!fresh())
+		return;
+	f.timeout_ns = 2 * NS_PER_SEC;
+	hangs[5] = true;
+	start();
+	touch(&t[0], page(5));
+	read_wait(5);
+	stop_for(3);
+	touch(&t[1], page(30)); /* served, so the clock was looked at */
+	touched(&t[1], of_image(30));
+	hangs[5] = false;
+	touched(&t[0], of_image(5));
+	ends_with_the_machine();
+}
+END_TEST
+
+START_TEST(a_file_that_cannot_be_received_ends_it)
+{
+	int keeper = channel_make();
+	struct toucher t;
+
+	if (!fresh())
+		return;
+	lost = true;
+	start();
+	touch(&t, page(5));
+	(void)channel_hear(keeper);
+	channel_say(keeper, CHANNEL_FILE, 1, -1);
+	ends_by_itself(END_SOURCE_FAILED);
+	ck_assert_ptr_nonnull(strstr(f.shared->reason, "could not be received"));
+}
+END_TEST
+
 UNIT_MAIN("session-source", a_slow_read_holds_up_its_page_only,
 	  what_is_being_read_is_not_read_again, a_removal_wins_over_a_slow_read,
 	  hanging_reads_leave_somebody_to_serve, fill_goes_on_after_a_slow_read,
 	  a_lost_file_is_waited_for, another_image_ends_it, nobody_to_open_it_again_ends_it,
-	  a_read_that_hangs_too_long_ends_it, a_file_lost_too_long_ends_it)
+	  a_read_that_hangs_too_long_ends_it, a_file_lost_too_long_ends_it,
+	  who_was_stopped_has_not_waited, a_file_that_cannot_be_received_ends_it)
