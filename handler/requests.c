@@ -78,12 +78,18 @@ static json_t *stats_answer(struct keeper *k, struct machine *machine, int *ret_
 
 static json_t *stop_answer(struct keeper *k, struct machine *machine, int *ret_err)
 {
-	(void)ret_err;
-	if (machine)
-		keeper_stop_machine(k, machine);
-	else
+	if (!machine) {
 		keeper_stop(k, false);
-	return json_true();
+		return json_true();
+	}
+	keeper_stop_machine(k, machine);
+	if (machine->state == MACHINE_WAITING)
+		*ret_err =
+			fail_with(-EINVAL, "process %d has sent no memory yet", (int)machine->pid);
+	else if (machine->state == MACHINE_SERVED)
+		*ret_err = fail_with(-EPERM, "process %d could not be killed: kill it by hand",
+				     (int)machine->pid);
+	return *ret_err ? NULL : json_true();
 }
 
 static json_t *drain_answer(struct keeper *k, struct machine *machine, int *ret_err)
@@ -104,13 +110,19 @@ static const struct {
 	{"stop", stop_answer},	   {"drain", drain_answer},
 };
 
+/* A process may have connected more than once: the one with its memory is meant. */
 static struct machine *machine_find(struct keeper *k, json_int_t pid)
 {
-	struct machine *m = k->machines;
+	struct machine *found = NULL;
 
-	while (m && (m->pid != pid || m->state == MACHINE_OVER || m->state == MACHINE_LINGERING))
-		m = m->next;
-	return m;
+	for (struct machine *m = k->machines; m; m = m->next) {
+		if (m->pid != pid || m->state == MACHINE_OVER || m->state == MACHINE_LINGERING)
+			continue;
+		if (m->state != MACHINE_WAITING)
+			return m;
+		found = m;
+	}
+	return found;
 }
 
 /* The machine the request is about, NULL for all. */

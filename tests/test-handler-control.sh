@@ -85,6 +85,20 @@ expect_end 137 $victim
 expect_logged "machine $victim: stopped" log
 expect_answer false "{\"request\":\"stop\",\"machine\":$victim}" ok
 
+# who has only connected has nothing that could be ended
+ask socket - <hold >/dev/null 2>&1 7>&- &
+silent=$!
+started $silent
+tries=0
+until ask control "{\"request\":\"machines\",\"machine\":$silent}" | grep -q waiting; do
+	tries=$((tries + 1))
+	[ $tries -lt 10000 ] || fail "it does not connect"
+done
+expect_answer "process $silent has sent no memory yet" \
+	"{\"request\":\"stop\",\"machine\":$silent}" error
+kill $silent
+expect_end 143 $silent
+
 # drain: nobody may connect any more, who is there is served to the end
 expect_answer true '{"request":"drain"}' ok
 expect_answer false '{"request":"status"}' result listening
