@@ -530,8 +530,7 @@ static enum end fill(struct session *s)
 		return end;
 	fill_reach(s, run.va, va);
 	s->fill_ns = !later ? 0 : s->fill_ns ? s->fill_ns : clock_monotonic_ns();
-	if (s->fill_ns)
-		wait_for_source(s, s->fill_ns);
+	s->waiting_ns = s->fill_ns; /* no fault waits, or it would not be our turn */
 	return end;
 }
 
