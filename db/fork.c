@@ -16,6 +16,7 @@
 #include "db/discard.h"
 #include "db/draft-private.h"
 #include "db/lock.h"
+#include "db/resolve.h"
 #include "db/sql.h"
 #include "db/store.h"
 #include "db/transaction.h"
@@ -46,6 +47,21 @@ static int row_insert(struct index *index, const struct snapshot_row *parent, co
 				   now);
 }
 
+/* With one layer more it could be sealed, but never opened again. */
+static int check_depth(struct index *index, const struct snapshot_row *parent)
+{
+	size_t depth;
+	int r = resolve_depth(index, parent, &depth);
+
+	if (r == 0 && depth == LAYERS_MAX)
+		return fail_with(
+			-EINVAL,
+			"'%s' has %d layers, which is the most: export it, and import that "
+			"without a parent",
+			parent->name, LAYERS_MAX);
+	return r < 0 ? fail_prefix(r, "%s", parent->name) : 0;
+}
+
 int fork_snapshot(struct index *index, const char *parent, const char *name,
 		  struct snapshot_row *ret_row)
 {
@@ -61,6 +77,8 @@ int fork_snapshot(struct index *index, const char *parent, const char *name,
 		r = catalog_find(index, parent, &row);
 	if (r == 0 && row.state != SNAPSHOT_SEALED)
 		r = fail_with(-EINVAL, "'%s' is a draft: pagoda seal %s first", parent, parent);
+	if (r == 0)
+		r = check_depth(index, &row);
 	if (r == 0)
 		r = catalog_check_free(index, name);
 	if (r == 0)

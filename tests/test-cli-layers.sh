@@ -262,6 +262,12 @@ pagoda -s deep export top - | cmp - later || fail "other bytes below 10,000 laye
 [ "$(pagoda -s deep --json info top | json-get - snapshot layers)" = 10000 ] || fail "layers of top"
 expect 6 pagoda -s deep import x later --parent top 2>err
 expect_text "import x: its parent 'top' has 10000 layers, which is the most" err
+expect 6 pagoda -s deep fork top x 2>err
+expect_text "fork top: 'top' has 10000 layers, which is the most" err
+expect 4 pagoda -s deep info x 2>err
+pagoda -q -s deep fork l9999 below || fail "fork below the most"
+pagoda -q -s deep seal below || fail "seal of the deepest"
+pagoda -s deep export below - | cmp - base || fail "other bytes of the deepest draft"
 
 # file systems that do not keep holes
 [ "$(id -u)" = 0 ] || exit 0
