@@ -412,6 +412,7 @@ int keeper_run(const struct keeper_setup *setup, struct listener *listener, stru
 		.source = source,
 		.policy = {.source = source,
 			   .source_timeout_ns = setup->source_timeout_ns,
+			   .spin_ns = setup->spin_ns,
 			   .freeze = setup->freeze,
 			   .fill = setup->fill},
 		.listener = listener,

@@ -25,6 +25,7 @@ libhandler_a_SOURCES = \
 	handler/session.c handler/session.h \
 	handler/shared.c handler/shared.h \
 	handler/source.c handler/source.h \
+	handler/spin.c handler/spin.h \
 	handler/stats.c handler/stats.h \
 	handler/supply.c handler/supply.h \
 	handler/uffd.c handler/uffd.h \

@@ -50,6 +50,7 @@ enum machine_state {
 struct machine_policy {
 	const struct source *source; /* borrowed */
 	uint64_t source_timeout_ns;
+	uint64_t spin_ns;
 	bool freeze;
 	bool fill;
 	bool full; /* --once has its machine: another one cannot be served */

@@ -17,8 +17,10 @@
 #include "base/options.h"
 #include "base/units.h"
 #include "handler/keeper.h"
+#include "handler/spin.h"
 
 #define SOURCE_TIMEOUT_S 300
+#define SPIN_US_MOST 1000
 
 struct arguments {
 	struct keeper_setup keeper;
@@ -69,6 +71,23 @@ static int source_timeout_set(void *target, const char *value)
 	return 0;
 }
 
+static int spin_set(void *target, const char *value)
+{
+	struct arguments *args = target;
+	uint64_t us = 0;
+
+	if (strcmp(value, "auto") == 0) {
+		args->keeper.spin_ns = SPIN_AUTO;
+		return 0;
+	}
+	if (strcmp(value, "off") != 0 && units_parse_number(value, SPIN_US_MOST, &us) < 0)
+		return fail_with(-EINVAL,
+				 "--spin is auto, off, or at most %d microseconds, not '%s'",
+				 SPIN_US_MOST, value);
+	args->keeper.spin_ns = us * NS_PER_US;
+	return 0;
+}
+
 static int ready_fd_set(void *target, const char *value)
 {
 	struct arguments *args = target;
@@ -96,6 +115,8 @@ static const struct option_row rows[] = {
 	{"source-timeout", 0, OPTION_CALL, 0, "SECONDS",
 	 "how long a page may take before --on-failure applies (300; 0: for ever)",
 	 source_timeout_set},
+	{"spin", 0, OPTION_CALL, 0, "auto|off|USEC",
+	 "how long to look for the next fault before sleeping (auto)", spin_set},
 	{"stats", 0, OPTION_TEXT, AT(keeper.stats), "FILE",
 	 "counters: JSON, or Prometheus text in FILE.prom", NULL},
 	{"control", 0, OPTION_TEXT, AT(keeper.control), "PATH",
@@ -166,7 +187,9 @@ static int serve(const struct arguments *args, const char *path)
 int main(int argc, char **argv)
 {
 	struct arguments args = {
-		.keeper = {.ready_fd = -1, .source_timeout_ns = SOURCE_TIMEOUT_S * NS_PER_SEC},
+		.keeper = {.ready_fd = -1,
+			   .source_timeout_ns = SOURCE_TIMEOUT_S * NS_PER_SEC,
+			   .spin_ns = SPIN_AUTO},
 	};
 	int operand;
 

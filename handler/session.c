@@ -35,6 +35,7 @@
 #include "handler/batch.h"
 #include "handler/crew.h"
 #include "handler/install.h"
+#include "handler/spin.h"
 #include "handler/supply.h"
 
 #define DRAIN_READS_MOST 4 /* so that a flood of messages cannot hold up the serving */
@@ -65,6 +66,7 @@ struct session {
 	enum end noted;	      /* an end that a message brought: faults come first */
 	uint64_t noted_ns;
 	struct installer install;
+	struct spin spin;
 	enum end end; /* of the session: for session_run, once the crew has ended */
 };
 
@@ -98,6 +100,7 @@ int session_new(const struct session_setup *setup, struct session **ret)
 	};
 	s->install = (struct installer){.uffd = setup->uffd, .shared = setup->shared};
 	s->delay_ns = DELAY_LEAST_NS;
+	spin_init(&s->spin, setup->spin_ns);
 	batch_init(&s->batch);
 	r = zeros_make(s, longest);
 	if (r == 0)
@@ -155,9 +158,15 @@ static enum end wait_for_work(struct session *s)
 		{.fd = s->with.peer, .events = POLLIN},
 	};
 	struct timespec room;
+	const struct timespec *most = patience(s, &room);
+	uint64_t since_ns = most ? 0 : clock_monotonic_ns();
 
+	if (!most && spin_look(&s->spin, s->with.uffd)) {
+		counter_add(&s->counters->sleeps_saved, 1);
+		return END_NONE;
+	}
 	supply_watch(s->supply, &fds[2]);
-	if (ppoll(fds, ARRAY_SIZE(fds), patience(s, &room), NULL) < 0)
+	if (ppoll(fds, ARRAY_SIZE(fds), most, NULL) < 0)
 		return errno == EINTR ? END_NONE
 				      : shared_end(s->with.shared, END_DESCRIPTOR_ENDED, "poll: %s",
 						   strerror(errno));
@@ -167,6 +176,8 @@ static enum end wait_for_work(struct session *s)
 		return shared_end(s->with.shared, END_DESCRIPTOR_ENDED,
 				  "poll of the userfaultfd says 0x%x",
 				  (unsigned int)fds[0].revents);
+	if (!most && fds[0].revents)
+		spin_learn(&s->spin, clock_monotonic_ns() - since_ns);
 	return supply_turn(s->supply, &fds[2], s->waiting_ns);
 }
 

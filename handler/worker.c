@@ -118,6 +118,7 @@ static enum end serve(const struct worker_setup *setup)
 		.shared = shared,
 		.channel = setup->channel,
 		.source_timeout_ns = setup->source_timeout_ns,
+		.spin_ns = setup->spin_ns,
 		.fill = setup->fill,
 	};
 	int r = handover_take(setup);
