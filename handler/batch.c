@@ -151,7 +151,7 @@ int batch_plan(struct batch *batch, const struct page_states *pages)
 
 void batch_keep(struct batch *batch, const struct run *run, uint64_t va)
 {
-	for (; va < run->va + run->len; va += run->page_size) {
+	for (va = MAX(va, run_asked(run)); va < run_asked_end(run); va += run->page_size) {
 		assert(batch->nfaults < batch->npages);
 		batch->faults[batch->nfaults++] =
 			(struct fault){.va = va, .since_ns = run->since_ns};

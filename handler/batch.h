@@ -37,8 +37,30 @@ struct run {
 	uint64_t len;
 	uint64_t page_size;
 	uint64_t since_ns; /* when the first of its faults was read */
+	uint64_t before;   /* of len: at its start, what nobody has asked for */
+	uint64_t after;	   /* the same at its end (handler/ahead.h) */
 	enum run_kind kind;
 };
+
+/* What of the run was asked for. */
+static inline uint64_t run_asked(const struct run *run)
+{
+	return run->va + run->before;
+}
+
+static inline uint64_t run_asked_end(const struct run *run)
+{
+	return run->va + run->len - run->after;
+}
+
+/* Leaves of the run what was asked for. */
+static inline void run_trim(struct run *run)
+{
+	run->va += run->before;
+	run->off += run->before;
+	run->len -= run->before + run->after;
+	run->before = run->after = 0;
+}
 
 struct fault {
 	uint64_t va;
@@ -76,8 +98,8 @@ int batch_add(struct batch *batch, uint64_t va, uint64_t since_ns) MUST_CHECK;
  * longer than BATCH_RUN_MOST or one page. -ENOMEM: the faults are all still there. */
 int batch_plan(struct batch *batch, const struct page_states *pages) MUST_CHECK;
 
-/* Puts back what of a run of the last plan, from va on, was not installed. It
- * cannot fail: the plan has left the room. */
+/* Puts back what was asked for of a run of the last plan, from va on, and was not
+ * installed. It cannot fail: the plan has left the room. */
 void batch_keep(struct batch *batch, const struct run *run, uint64_t va);
 
 /* The run of one kind that begins at the page va of the region, most bytes long

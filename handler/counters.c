@@ -29,6 +29,7 @@ const struct counter_row counter_rows[] = {
 	ROW(removals, "removals read"),
 	ROW(removed_bytes, "bytes of memory removed"),
 	ROW(fill_bytes, "bytes of memory --fill has gone over"),
+	ROW(ahead_bytes, "bytes that runs were extended by, to what will be touched next"),
 	ROW(sleeps_saved, "waits that ended while the next fault was still looked for"),
 	ROW(slow_reads, "reads of the image so slow that the session went on without them"),
 	ROW(waiting_pages, "pages put off because the image could not be read"),

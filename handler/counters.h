@@ -32,6 +32,7 @@ struct counters {
 	uint64_t removals;
 	uint64_t removed_bytes;
 	uint64_t fill_bytes;
+	uint64_t ahead_bytes;
 	uint64_t sleeps_saved;
 	uint64_t slow_reads;
 	uint64_t waiting_pages;

@@ -43,18 +43,37 @@ static struct uffd_outcome install_some(struct installer *in, uint64_t va,
 	return data ? uffd_copy(in->uffd, va, data, len) : uffd_zero(in->uffd, va, len);
 }
 
+/* Leaves the part of the run that va is in and nobody has asked for. */
+static bool unasked_leave(const struct run *run, uint64_t *va)
+{
+	if (*va >= run_asked_end(run))
+		*va = run->va + run->len;
+	else if (*va < run_asked(run))
+		*va = run_asked(run);
+	else
+		return false;
+	return true;
+}
+
 enum end install_run(struct installer *in, const struct run *run, const unsigned char *data,
-		     uint64_t *ret_va)
+		     uint64_t *ret_va, bool *ret_short)
 {
 	uint64_t end_va = run->va + run->len;
 	uint64_t most = run->len; /* of one ioctl */
 	enum end end = END_NONE;
 
+	*ret_short = false;
 	for (uint64_t va = run->va; va < end_va && !end; *ret_va = va) {
 		uint64_t len = MIN(most, end_va - va);
 		struct uffd_outcome o =
 			install_some(in, va, data ? data + (va - run->va) : NULL, len);
 
+		if ((o.result == UFFD_PRESENT || o.result == UFFD_UNMAPPED ||
+		     o.result == UFFD_LATER) &&
+		    unasked_leave(run, &va)) {
+			*ret_short = true;
+			continue;
+		}
 		switch (o.result) {
 		case UFFD_INSTALLED:
 			if (o.done < len)

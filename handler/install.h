@@ -28,9 +28,11 @@ struct installer {
 };
 
 /* Installs the run from data (NULL for zeros), as far as it can now: *ret_va is
- * the first page that has to wait, or the end of the run. What it returns, unless
+ * the first page that has to wait, or the end of the run. Of what nobody has asked for it
+ * does what costs nothing: that ends at the first page that is present, unmapped or
+ * has to wait, and *ret_short is set. What it returns, unless
  * END_NONE, is noted in shared (shared_end). */
 enum end install_run(struct installer *in, const struct run *run, const unsigned char *data,
-		     uint64_t *ret_va) MUST_CHECK;
+		     uint64_t *ret_va, bool *ret_short) MUST_CHECK;
 
 #endif

@@ -413,6 +413,7 @@ int keeper_run(const struct keeper_setup *setup, struct listener *listener, stru
 		.policy = {.source = source,
 			   .source_timeout_ns = setup->source_timeout_ns,
 			   .spin_ns = setup->spin_ns,
+			   .readahead = !setup->no_readahead,
 			   .freeze = setup->freeze,
 			   .fill = setup->fill},
 		.listener = listener,

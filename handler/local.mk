@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += libhandler.a
 libhandler_a_SOURCES = \
+	handler/ahead.c handler/ahead.h \
 	handler/allow.c handler/allow.h \
 	handler/batch.c handler/batch.h \
 	handler/bitmap.c handler/bitmap.h \

@@ -143,6 +143,7 @@ static int worker_start(struct machine *m, const struct machine_policy *policy)
 		.deadline_ns = m->deadline_ns,
 		.source_timeout_ns = policy->source_timeout_ns,
 		.spin_ns = policy->spin_ns,
+		.readahead = policy->readahead,
 		.keeper = getpid(),
 		.machine = m->pid,
 		.fill = policy->fill,

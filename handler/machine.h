@@ -51,6 +51,7 @@ struct machine_policy {
 	const struct source *source; /* borrowed */
 	uint64_t source_timeout_ns;
 	uint64_t spin_ns;
+	bool readahead;
 	bool freeze;
 	bool fill;
 	bool full; /* --once has its machine: another one cannot be served */

@@ -71,6 +71,13 @@ static int source_timeout_set(void *target, const char *value)
 	return 0;
 }
 
+static int readahead_set(void *target, const char *value)
+{
+	struct arguments *args = target;
+
+	return word_parse("readahead", value, "auto", "off", &args->keeper.no_readahead);
+}
+
 static int spin_set(void *target, const char *value)
 {
 	struct arguments *args = target;
@@ -115,6 +122,8 @@ static const struct option_row rows[] = {
 	{"source-timeout", 0, OPTION_CALL, 0, "SECONDS",
 	 "how long a page may take before --on-failure applies (300; 0: for ever)",
 	 source_timeout_set},
+	{"readahead", 0, OPTION_CALL, 0, "auto|off",
+	 "install what will be touched next with what is (auto)", readahead_set},
 	{"spin", 0, OPTION_CALL, 0, "auto|off|USEC",
 	 "how long to look for the next fault before sleeping (auto)", spin_set},
 	{"stats", 0, OPTION_TEXT, AT(keeper.stats), "FILE",

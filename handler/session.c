@@ -32,6 +32,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "handler/ahead.h"
 #include "handler/batch.h"
 #include "handler/crew.h"
 #include "handler/install.h"
@@ -67,6 +68,7 @@ struct session {
 	uint64_t noted_ns;
 	struct installer install;
 	struct spin spin;
+	struct ahead ahead;
 	enum end end; /* of the session: for session_run, once the crew has ended */
 };
 
@@ -292,8 +294,9 @@ static const unsigned char *zeros_for(const struct session *s, const struct run 
 	return run->page_size > REGIONS_PAGE ? s->zeros : NULL;
 }
 
-/* The bytes to install. *ret_later: not yet. */
-static enum end run_read(struct session *s, const struct run *run, bool filling,
+/* The bytes to install. *ret_later: not yet. The run loses what nobody has asked for where
+ * that cannot be read. */
+static enum end run_read(struct session *s, struct run *run, bool filling,
 			 const unsigned char **ret_data, bool *ret_later)
 {
 	*ret_later = false;
@@ -310,6 +313,10 @@ static enum end run_read(struct session *s, const struct run *run, bool filling,
 		return END_NONE;
 	case SUPPLY_LEFT:
 		return END_LEFT;
+	case SUPPLY_LESS:
+		ahead_fell_short(&s->ahead, run);
+		run_trim(run);
+		return run_read(s, run, filling, ret_data, ret_later);
 	case SUPPLY_FAILED:
 		break;
 	}
@@ -317,16 +324,20 @@ static enum end run_read(struct session *s, const struct run *run, bool filling,
 }
 
 /* *ret_later: nothing was installed, as the bytes are not there yet. */
-static enum end run_install(struct session *s, const struct run *run, bool filling,
-			    uint64_t *ret_va, bool *ret_later)
+static enum end run_install(struct session *s, struct run *run, bool filling, uint64_t *ret_va,
+			    bool *ret_later)
 {
 	const unsigned char *data = NULL;
 	enum end end = run_read(s, run, filling, &data, ret_later);
+	bool fell_short;
 
 	if (end || *ret_later)
 		return end;
 	counter_add(&s->counters->runs, 1);
-	return install_run(&s->install, run, data, ret_va);
+	end = install_run(&s->install, run, data, ret_va, &fell_short);
+	if (fell_short)
+		ahead_fell_short(&s->ahead, run);
+	return end;
 }
 
 static void latency_count(struct session *s, const struct run *run, uint64_t pages)
@@ -336,26 +347,34 @@ static void latency_count(struct session *s, const struct run *run, uint64_t pag
 	counter_add(&s->counters->latencies[counters_bucket(waited_us, COUNTERS_LATENCIES)], pages);
 }
 
+/* How many pages of what was asked for lie before va. */
+static uint64_t asked_before(const struct run *run, uint64_t va)
+{
+	va = MIN(va, run_asked_end(run));
+	return va > run_asked(run) ? (va - run_asked(run)) / run->page_size : 0;
+}
+
 static enum end run_serve(struct session *s, struct run run)
 {
+	uint64_t asked = asked_before(&run, run_asked_end(&run));
 	uint64_t va = run.va;
+	uint64_t done;
 	bool later;
 	enum end end = run_install(s, &run, false, &va, &later);
-	uint64_t done = (va - run.va) / run.page_size;
-	uint64_t left = run.len / run.page_size - done;
 
 	if (end == END_LEFT)
 		return end;
+	done = asked_before(&run, va);
 	if (done > 0)
 		latency_count(s, &run, done);
-	if (end || left == 0)
+	if (end || done == asked)
 		return end;
 	batch_keep(&s->batch, &run, va);
 	if (later) {
 		wait_for_source(s, run.since_ns);
 	} else {
 		s->deferred = true;
-		counter_add(&s->counters->deferred_pages, left);
+		counter_add(&s->counters->deferred_pages, asked - done);
 	}
 	return END_NONE;
 }
@@ -389,11 +408,28 @@ static enum end serve(struct session *s)
 	return end;
 }
 
+static void look_ahead(struct session *s)
+{
+	struct batch *batch = &s->batch;
+	uint64_t floor = 0;
+
+	for (size_t i = 0; i < batch->nruns; i++) {
+		struct run *run = &batch->runs[i];
+		uint64_t ceiling = i + 1 < batch->nruns ? run[1].va : UINT64_MAX;
+
+		ahead_extend(&s->ahead, &s->pages, run, floor, ceiling);
+		counter_add(&s->counters->ahead_bytes, run->before + run->after);
+		floor = run->va + run->len;
+	}
+}
+
 static enum end plan(struct session *s)
 {
 	if (batch_plan(&s->batch, &s->pages) < 0)
 		return shared_end(s->with.shared, END_OUT_OF_MEMORY, "no memory for a batch");
 	counter_add(&s->counters->duplicates, s->batch.duplicates);
+	if (s->with.readahead && !s->with.fill)
+		look_ahead(s);
 	s->turn = 0;
 	s->waiting_ns = s->fill_ns;
 	s->deferred = false;
@@ -406,7 +442,7 @@ static enum end plan(struct session *s)
 /* Pages that nobody serves any more become faults again. */
 static enum end faults_again(struct session *s, const struct run *run, uint64_t va)
 {
-	for (; va < run->va + run->len; va += run->page_size)
+	for (va = MAX(va, run_asked(run)); va < run_asked_end(run); va += run->page_size)
 		if (batch_add(&s->batch, va, run->since_ns) < 0)
 			return shared_end(s->with.shared, END_OUT_OF_MEMORY,
 					  "no memory for a fault");
@@ -421,6 +457,7 @@ static enum end late_install(struct session *s, const struct reading *reading, u
 	uint64_t end_va = run->va + run->len;
 	enum end end = END_NONE;
 	uint64_t va = run->va;
+	bool fell_short;
 
 	while (va < end_va && !end) {
 		struct run piece = batch_run_at(&s->pages, region, va, end_va - va);
@@ -428,7 +465,7 @@ static enum end late_install(struct session *s, const struct reading *reading, u
 		end = install_run(&s->install, &piece,
 				  piece.kind == RUN_DATA ? reading->data + (va - run->va)
 							 : zeros_for(s, &piece),
-				  &va);
+				  &va, &fell_short);
 		if (va < piece.va + piece.len)
 			break; /* a removal is under way */
 	}

@@ -29,7 +29,8 @@ struct session_setup {
 	int channel;		    /* to the keeper (handler/channel.h); -1 for none */
 	uint64_t source_timeout_ns; /* how long a page may take; 0: for ever */
 	uint64_t spin_ns;	    /* handler/spin.h */
-	bool fill;		    /* install everything, then let go of the memory */
+	bool readahead;
+	bool fill; /* install everything, then let go of the memory */
 };
 
 /* -ENOMEM, or -errno of eventfd(2), pthread_create(3). */

@@ -202,6 +202,8 @@ static enum supply_answer judge(struct supply *supply, const struct work *work)
 		lose(supply, work);
 		return SUPPLY_LATER;
 	}
+	if (work->run.before + work->run.after > 0)
+		return SUPPLY_LESS;
 	(void)shared_end(supply->with.shared, END_SOURCE_FAILED, "%s", work->text);
 	return SUPPLY_FAILED;
 }

@@ -47,6 +47,7 @@ enum supply_answer {
 	SUPPLY_HERE,
 	SUPPLY_LATER,  /* not now: ask again */
 	SUPPLY_LEFT,   /* the lead has gone to another: touch nothing (crew.h) */
+	SUPPLY_LESS,   /* not with what nobody asked for: ask for less */
 	SUPPLY_FAILED, /* noted in shared: END_SOURCE_FAILED or END_OUT_OF_MEMORY */
 };
 
@@ -63,7 +64,8 @@ int supply_new(const struct supply_setup *setup, struct supply **ret) MUST_CHECK
 /* When no member reads any more. Takes NULL. */
 void supply_free(struct supply *supply);
 
-/* Reads the run, as that member, which leads. HERE: *ret_data is valid until the
+/* Reads the run, as that member, which leads. A page that cannot be read is no reason
+ * to end a machine that has not asked for it: LESS. HERE: *ret_data is valid until the
  * member reads again. fill is for who finds the reading later. */
 enum supply_answer supply_read(struct supply *supply, size_t member, const struct run *run,
 			       bool fill, const unsigned char **ret_data) MUST_CHECK;

@@ -119,6 +119,7 @@ static enum end serve(const struct worker_setup *setup)
 		.channel = setup->channel,
 		.source_timeout_ns = setup->source_timeout_ns,
 		.spin_ns = setup->spin_ns,
+		.readahead = setup->readahead,
 		.fill = setup->fill,
 	};
 	int r = handover_take(setup);

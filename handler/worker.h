@@ -30,6 +30,7 @@ struct worker_setup {
 	uint64_t deadline_ns; /* of the hand-over */
 	uint64_t source_timeout_ns;
 	uint64_t spin_ns;
+	bool readahead;
 	pid_t keeper;
 	pid_t machine;
 	bool fill;

@@ -22,9 +22,10 @@
 #include "tests/session-fixture.h"
 #include "tests/unit.h"
 
-static atomic_uint reads[PAGES]; /* that began with that page */
-static atomic_bool hangs[PAGES]; /* such a read waits for as long */
-static atomic_bool lost;	 /* reads say that the file system has gone */
+static atomic_uint reads[PAGES];  /* that began with that page */
+static atomic_bool hangs[PAGES];  /* such a read waits for as long */
+static atomic_size_t bad = PAGES; /* no read that holds it succeeds */
+static atomic_bool lost;	  /* reads say that the file system has gone */
 
 int __real_source_read(const struct source *source, int fd, uint64_t off, uint64_t len, void *buf);
 int __wrap_source_read(const struct source *source, int fd, uint64_t off, uint64_t len, void *buf);
@@ -35,6 +36,8 @@ int __wrap_source_read(const struct source *source, int fd, uint64_t off, uint64
 	int r = __real_source_read(source, fd, off, len, buf);
 
 	reads[off / P]++;
+	if (off / P <= bad && bad < (off + len) / P)
+		return fail_with(-EIO, "a page is bad");
 	while (hangs[off / P])
 		sched_yield();
 	return gone ? fail_with(-ENOTCONN, "the test says so") : r;
@@ -363,9 +366,30 @@ START_TEST(a_file_that_cannot_be_received_ends_it)
 }
 END_TEST
 
+/* A page that was only to be read ahead ends no machine. */
+START_TEST(a_bad_page_ends_who_asks_for_it)
+{
+	struct toucher t;
+
+	if (!fresh())
+		return;
+	f.readahead = true;
+	bad = 20;
+	start();
+	for (size_t i = 0; i < 20; i++) {
+		touch(&t, page(i));
+		touched(&t, of_image(i));
+	}
+	touch(&t, page(20));
+	ends_by_itself(END_SOURCE_FAILED);
+	ck_assert_int_eq(t.got, -1);
+}
+END_TEST
+
 UNIT_MAIN("session-source", a_slow_read_holds_up_its_page_only,
 	  what_is_being_read_is_not_read_again, a_removal_wins_over_a_slow_read,
 	  hanging_reads_leave_somebody_to_serve, fill_goes_on_after_a_slow_read,
 	  a_lost_file_is_waited_for, another_image_ends_it, nobody_to_open_it_again_ends_it,
 	  a_read_that_hangs_too_long_ends_it, a_file_lost_too_long_ends_it,
-	  who_was_stopped_has_not_waited, a_file_that_cannot_be_received_ends_it)
+	  who_was_stopped_has_not_waited, a_file_that_cannot_be_received_ends_it,
+	  a_bad_page_ends_who_asks_for_it)

@@ -295,9 +295,53 @@ START_TEST(what_is_kept_is_planned_again)
 }
 END_TEST
 
+static void touch_one(size_t i, int want)
+{
+	struct toucher t;
+
+	touch(&t, page(i));
+	touched(&t, want);
+}
+
+START_TEST(readahead_brings_what_comes_next)
+{
+	if (!fresh())
+		return;
+	f.readahead = true;
+	start();
+	for (size_t i = 0; i < PAGES; i++)
+		touch_one(i, of_image(i));
+	ends_with_the_machine();
+	ck_assert_uint_le(f.shared->counters.faults, 12);
+	ck_assert_uint_eq(f.shared->counters.data_pages, HOLE);
+	ck_assert_uint_eq(f.shared->counters.zero_pages, PAGES - HOLE);
+}
+END_TEST
+
+/* Pages that are there already are not looked for by whoever is woken. */
+START_TEST(readahead_ends_at_present_and_removed_pages)
+{
+	if (!fresh())
+		return;
+	f.readahead = true;
+	install_quietly(9);
+	start();
+	touch_one(20, of_image(20));
+	ck_assert_int_eq(madvise(page(20), P, MADV_DONTNEED), 0);
+	for (size_t i = 0; i < 40; i++)
+		touch_one(i, i == 9 ? 0xee : i == 20 ? 0 : of_image(i));
+	for (size_t i = 63; i > 40; i--)
+		touch_one(i, of_image(i));
+	ends_with_the_machine();
+	ck_assert_uint_eq(f.shared->counters.present_pages, 0);
+	ck_assert_uint_eq(f.shared->counters.removed_pages, 1);
+}
+END_TEST
+
 UNIT_MAIN("session", serves_every_page, serves_what_came_together_in_runs,
 	  serves_a_page_once_for_two, wakes_who_waits_for_a_present_page,
 	  goes_on_after_a_partial_copy, serves_a_run_over_two_mappings,
 	  leaves_out_what_was_unmapped, removed_pages_are_zero,
 	  removals_come_before_faults_of_a_batch, faults_are_kept_while_a_removal_is_under_way,
-	  what_is_kept_is_planned_again)
+	  what_is_kept_is_planned_again, readahead_brings_what_comes_next,
+	  readahead_ends_at_present_and_removed_pages)

@@ -131,6 +131,7 @@ void start_with(bool fill)
 		.shared = f.shared,
 		.channel = f.channel,
 		.source_timeout_ns = f.timeout_ns,
+		.readahead = f.readahead,
 		.fill = fill,
 	};
 

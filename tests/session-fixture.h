@@ -35,6 +35,7 @@ struct fixture {
 	int peer;
 	int channel;	     /* given to the session; -1 unless a test says otherwise */
 	uint64_t timeout_ns; /* the same, 0 */
+	bool readahead;	     /* the same, false */
 	struct session *session;
 	pthread_t thread;
 	enum end end;
