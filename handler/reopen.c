@@ -230,6 +230,7 @@ enum reopen_news reopen_turn(struct reopen *r, short revents)
 {
 	bool due = clock_monotonic_ns() >= r->due_ns;
 
+	strays_reap(r);
 	if (r->state == REOPEN_OPENING && revents)
 		return opening_turn(r);
 	if (r->state == REOPEN_OPENING && due) {

@@ -102,6 +102,15 @@ echo "$(grep -c 'all right' clients) machines, view killed $kills times, found g
 [ "$(value status source_state)" = ready ] || fail "it is not ready again"
 expect_fds "$fds" "$handler_pid"
 
+# The processes that have opened it are not left behind.
+tries=0
+while cat /proc/[0-9]*/stat 2>/dev/null | awk -v of="$handler_pid" '$3 == "Z" && $4 == of' |
+	grep .; do
+	[ "$(value status source_state)" = ready ] || fail "it is lost again"
+	tries=$((tries + 1))
+	[ $tries -lt 1000 ] || fail "a process was not waited for"
+done >zombies
+
 # A machine that comes while it is gone waits for it.
 kill_view
 start_client -i image -s socket -n 2000 --wait --all
