@@ -1,1 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
+#
+# bench/run measures, beside what people use today. Nothing here is installed.
+check_PROGRAMS += bench/run
+bench_run_CPPFLAGS = $(AM_CPPFLAGS) -DTOP_SRCDIR='"$(abs_top_srcdir)"'
+bench_run_SOURCES = \
+	bench/bench.c bench/bench.h \
+	bench/image.c bench/image.h \
+	bench/measure.c bench/measure.h \
+	bench/one-at-a-time.c bench/one-at-a-time.h \
+	bench/place.c bench/place.h \
+	bench/plot.c \
+	bench/process.c bench/process.h \
+	bench/report.c bench/report.h \
+	bench/row-fault.c \
+	bench/rows.c \
+	bench/run.c \
+	bench/touch.c bench/touch.h \
+	tests/client-memory.c tests/client-memory.h
+bench_run_LDADD = libbase.a $(JANSSON_LIBS) -lm
+
+BENCH_FLAGS =
+bench: all bench/run
+	bench/run $(BENCH_FLAGS)
+.PHONY: bench

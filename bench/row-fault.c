@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rows 1, 2, 6 and 8: faults of a machine, served by pagoda-handler from the view and
+ * by the published pattern from the raw file. Both files are in the page cache.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/fail.h"
+#include "bench/bench.h"
+#include "bench/one-at-a-time.h"
+#include "bench/place.h"
+#include "bench/process.h"
+#include "bench/touch.h"
+
+#define FAULTS 4096
+
+enum shown {
+	SHOW_LATENCY, /* p50 and p99 */
+	SHOW_SECONDS,
+};
+
+/* One side: a handler, and a machine on it. */
+struct service {
+	const struct bench *bench;
+	struct touch touch;
+	int machine_cpu;
+	int handler_cpu;
+	bool is_pagoda;
+	enum shown shown;
+	char socket[PATH_MAX];
+	char log[PATH_MAX]; /* of pagoda-handler */
+};
+
+static int handler_start(const struct service *s, pid_t *ret)
+{
+	const struct bench *b = s->bench;
+	const char *pagoda[] = {b->handler,
+				"--listen",
+				s->socket,
+				"--ready-fd",
+				"",
+				"--once",
+				s->touch.order == TOUCH_NONE ? "--fill" : "--on-failure=kill",
+				b->mem,
+				NULL};
+	struct one_at_a_time other = {
+		.socket = s->socket, .image = b->image.path, .fill = s->touch.order == TOUCH_NONE};
+
+	if (s->is_pagoda)
+		return process_serve_program(pagoda, 4, s->log, s->handler_cpu, ret);
+	return process_serve_function(one_at_a_time_serve, &other, s->handler_cpu, ret);
+}
+
+/* What the handler had to say, where something went wrong. */
+static void log_show(const char *path)
+{
+	FILE *in = fopen(path, "re");
+	char line[512];
+
+	while (in && fgets(line, sizeof(line), in))
+		fputs(line, stderr);
+	if (in)
+		fclose(in);
+}
+
+static int serve_once(void *argument, struct sample *ret)
+{
+	struct service *s = argument;
+	struct touched touched;
+	pid_t handler;
+	int r = handler_start(s, &handler);
+
+	if (r < 0)
+		return r;
+	s->touch.handler = handler;
+	r = process_call(touch_run, &s->touch, s->machine_cpu, &touched, sizeof(touched));
+	process_stop(handler);
+	if (r < 0) {
+		log_show(s->log);
+		return r;
+	}
+	ret->value[0] = s->shown == SHOW_LATENCY ? touched.p50_us : touched.seconds;
+	ret->value[1] = touched.p99_us;
+	return 0;
+}
+
+static int service_make(const struct bench *bench, bool is_pagoda, enum touch_order order,
+			size_t count, struct service *ret)
+{
+	int r;
+
+	*ret = (struct service){
+		.bench = bench,
+		.is_pagoda = is_pagoda,
+		.machine_cpu = ANYWHERE,
+		.handler_cpu = ANYWHERE,
+		.touch = {.image = &bench->image,
+			  .order = order,
+			  .count = MIN(count, bench->image.size / PAGE),
+			  .seed = 1,
+			  .hold_fd = -1},
+	};
+	r = bench_row_path(bench, ret->socket, "socket");
+	return r < 0 ? r : bench_row_path(bench, ret->log, "log");
+}
+
+/* Compares the two with machine and handler on these processors. */
+static int compare(struct bench *bench, enum touch_order order, size_t count, const int cpus[2],
+		   struct comparison *c)
+{
+	struct service a;
+	struct service b;
+	int r = service_make(bench, true, order, count, &a);
+
+	if (r == 0)
+		r = service_make(bench, false, order, count, &b);
+	if (r == 0)
+		r = bench_view(bench);
+	if (r == 0)
+		r = place_warm(bench->mem);
+	if (r == 0)
+		r = place_warm(bench->image.path);
+	if (r < 0)
+		return r;
+	a.touch.socket = a.socket;
+	b.touch.socket = b.socket;
+	a.machine_cpu = b.machine_cpu = cpus[0];
+	a.handler_cpu = b.handler_cpu = cpus[1];
+	a.shown = b.shown = c->goals[0].unit[0] == 'u' ? SHOW_LATENCY : SHOW_SECONDS;
+	c->a = (struct side){"pagoda-handler", serve_once, &a};
+	c->b = (struct side){order == TOUCH_NONE ? "all in 2 MiB runs" : "one-at-a-time",
+			     serve_once, &b};
+	return measure(&bench->measuring, c);
+}
+
+static const int apart[] = {0, 1};
+static const int together[] = {0, 0};
+static const int anywhere[] = {ANYWHERE, ANYWHERE};
+
+int row_fault(struct bench *bench)
+{
+	struct comparison pinned = {
+		.ngoals = 2,
+		.goals = {{"p50, pinned", "us", RATIO_OF_TIMES, 0.45, 0.33},
+			  {"p99, pinned", "us", RATIO_OF_TIMES, 0.7, 0}},
+	};
+	struct comparison unpinned = {
+		.ngoals = 2,
+		.goals = {{"p50, unpinned", "us", RATIO_OF_TIMES, 0, 0},
+			  {"p99, unpinned", "us", RATIO_OF_TIMES, 0, 0}},
+	};
+	int r = sysconf(_SC_NPROCESSORS_ONLN) < 2
+			? measure_skip(&bench->measuring, "pinned", "needs two processors")
+			: compare(bench, TOUCH_RANDOM, FAULTS, apart, &pinned);
+
+	return r < 0 ? r : compare(bench, TOUCH_RANDOM, FAULTS, anywhere, &unpinned);
+}
+
+int row_fault_one_cpu(struct bench *bench)
+{
+	struct comparison c = {
+		.ngoals = 2,
+		.goals = {{"p50, both on processor 0", "us", RATIO_OF_TIMES, 1.08, 1.0},
+			  {"p99, both on processor 0", "us", RATIO_OF_TIMES, 0, 0}},
+	};
+
+	return compare(bench, TOUCH_RANDOM, FAULTS, together, &c);
+}
+
+int row_in_order(struct bench *bench)
+{
+	struct comparison c = {
+		.ngoals = 1,
+		.goals = {{"wall time", "s", RATIO_FASTER, 12, 20}},
+	};
+
+	return compare(bench, TOUCH_IN_ORDER, bench->image.size / PAGE, anywhere, &c);
+}
+
+int row_fill(struct bench *bench)
+{
+	struct comparison c = {
+		.ngoals = 1,
+		.goals = {{"hand-over to letting go", "s", RATIO_FASTER, 1.8, 2.2}},
+	};
+
+	return compare(bench, TOUCH_NONE, bench->image.size / PAGE, anywhere, &c);
+}

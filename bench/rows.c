@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "bench/bench.h"
+
+#define WORKING_SETS "recorded working sets"
+#define REPLACEMENT "the replacement of workers"
+
+const struct row rows[] = {
+	{"1", "one fault, random pages, warm", "one-at-a-time on the raw file", row_fault, NULL},
+	{"2", "the same, both on one processor", "one-at-a-time on the raw file", row_fault_one_cpu,
+	 NULL},
+	{"3", "cold restore of 8,192 recorded pages", "private-map, cold", NULL, WORKING_SETS},
+	{"4", "the same, warm", "one-at-a-time", NULL, WORKING_SETS},
+	{"5", "the same, warm, write touches", "private-map", NULL, WORKING_SETS},
+	{"6", "touch the image in order, warm, nothing recorded", "one-at-a-time", row_in_order,
+	 NULL},
+	{"7", "faults after a replay has ended", "the same without one", NULL, WORKING_SETS},
+	{"8", "fill a whole image", "copying every page in 2 MiB runs", row_fill, NULL},
+	{"9", "16 machines from one snapshot, wall time", "16 x one-at-a-time", NULL, WORKING_SETS},
+	{"10", "p99 of a quiet machine while 15 storm", "its own p99 alone", NULL, REPLACEMENT},
+	{.name = NULL},
+};
