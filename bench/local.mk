@@ -4,20 +4,26 @@
 check_PROGRAMS += bench/run
 bench_run_CPPFLAGS = $(AM_CPPFLAGS) -DTOP_SRCDIR='"$(abs_top_srcdir)"'
 bench_run_SOURCES = \
+	bench/access.c bench/access.h \
 	bench/bench.c bench/bench.h \
 	bench/image.c bench/image.h \
 	bench/measure.c bench/measure.h \
+	bench/null-fuse.c bench/null-fuse.h \
 	bench/one-at-a-time.c bench/one-at-a-time.h \
 	bench/place.c bench/place.h \
 	bench/plot.c \
 	bench/process.c bench/process.h \
 	bench/report.c bench/report.h \
 	bench/row-fault.c \
+	bench/row-read.c \
+	bench/row-store.c \
 	bench/rows.c \
 	bench/run.c \
+	bench/shown.c bench/shown.h \
 	bench/touch.c bench/touch.h \
 	tests/client-memory.c tests/client-memory.h
-bench_run_LDADD = libbase.a $(JANSSON_LIBS) -lm
+bench_run_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS)
+bench_run_LDADD = libfusefs.a $(DB_LIBS) $(FUSE_LIBS) -lm
 
 BENCH_FLAGS =
 bench: all bench/run

@@ -19,5 +19,13 @@ const struct row rows[] = {
 	{"8", "fill a whole image", "copying every page in 2 MiB runs", row_fill, NULL},
 	{"9", "16 machines from one snapshot, wall time", "16 x one-at-a-time", NULL, WORKING_SETS},
 	{"10", "p99 of a quiet machine while 15 storm", "its own p99 alone", NULL, REPLACEMENT},
+	{"11", "random 4 KiB reads through the mount, view cold, store warm",
+	 "null-fuse, squashfuse_ll", row_random_reads, NULL},
+	{"11b", "the same, everything cold", "squashfuse_ll", row_random_cold, NULL},
+	{"12", "reading the image in order", "null-fuse, raw file", row_ordered_reads, NULL},
+	{"13", "import", "lz4 -1 to disk", row_import, NULL},
+	{"14", "size of a store, one image", "lz4 -1 of the file, qcow2 zstd", row_size, NULL},
+	{"15", "size of a store, an image and 10 diffs of 5 %", "one squashfs of the 11 images",
+	 row_chain_size, NULL},
 	{.name = NULL},
 };
