@@ -73,3 +73,30 @@ int bench_view(struct bench *bench)
 	bench->has_view = r == 0;
 	return r;
 }
+
+int bench_handler(const struct bench *bench, const char *socket, const char *source,
+		  const char *log, int cpu, bool fill, pid_t *ret)
+{
+	const char *argv[] = {bench->handler,
+			      "--listen",
+			      socket,
+			      "--ready-fd",
+			      "",
+			      "--once",
+			      fill ? "--fill" : "--on-failure=kill",
+			      source,
+			      NULL};
+
+	return process_serve_program(argv, 4, log, cpu, ret);
+}
+
+void bench_log_show(const char *log)
+{
+	FILE *in = fopen(log, "re");
+	char line[512];
+
+	while (in && fgets(line, sizeof(line), in))
+		fputs(line, stderr);
+	if (in)
+		fclose(in);
+}

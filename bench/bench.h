@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/attributes.h"
 #include "bench/image.h"
@@ -80,5 +81,11 @@ int bench_import(const struct bench *bench, const char *store, const char *name,
 /* pagoda mount and umount; the daemon stays on that processor. */
 int bench_mount(const struct bench *bench, const char *store, const char *dir, int cpu) MUST_CHECK;
 int bench_unmount(const struct bench *bench, const char *dir) MUST_CHECK;
+
+/* pagoda-handler on the source, for one machine; it fills or serves. Stopped by
+ * process_stop. What it says is in the file log; bench_log_show prints that. */
+int bench_handler(const struct bench *bench, const char *socket, const char *source,
+		  const char *log, int cpu, bool fill, pid_t *ret) MUST_CHECK;
+void bench_log_show(const char *log);
 
 #endif

@@ -14,7 +14,9 @@ bench_run_SOURCES = \
 	bench/plot.c \
 	bench/process.c bench/process.h \
 	bench/report.c bench/report.h \
+	bench/row-draft.c \
 	bench/row-fault.c \
+	bench/row-large.c \
 	bench/row-read.c \
 	bench/row-store.c \
 	bench/rows.c \

@@ -4,7 +4,7 @@
  *
  * The sides alternate A B B A A B B A ..., so that a machine that becomes slower or
  * faster meanwhile does so to both; a ratio is that of one pair, and the median of the
- * ratios is the figure. One run may yield two values (p50 and p99): two figures.
+ * ratios is the figure. One run may yield several values (p50 and p99): several figures.
  *
  * One thread. 0 or -errno, with words.
  */
@@ -16,7 +16,7 @@
 
 #include "base/attributes.h"
 
-#define VALUES_MOST 2 /* of one run */
+#define VALUES_MOST 3 /* of one run */
 
 struct sample {
 	double value[VALUES_MOST];

@@ -187,6 +187,42 @@ void process_stop(pid_t pid)
 		;
 }
 
+uint64_t process_memory(pid_t pid)
+{
+	uint64_t sum = 0;
+	char line[256];
+	FILE *in;
+
+	snprintf(line, sizeof(line), "/proc/%d/status", (int)pid);
+	in = fopen(line, "re");
+	while (in && fgets(line, sizeof(line), in)) {
+		unsigned long long kib;
+
+		if (sscanf(line, "RssAnon: %llu", &kib) == 1 ||
+		    sscanf(line, "RssShmem: %llu", &kib) == 1)
+			sum += kib * 1024;
+	}
+	if (in)
+		fclose(in);
+	return sum;
+}
+
+uint64_t process_child_memory(pid_t pid)
+{
+	char path[64];
+	int child = 0;
+	FILE *in;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	in = fopen(path, "re");
+	if (!in)
+		return 0;
+	if (fscanf(in, "%d", &child) != 1)
+		child = 0;
+	fclose(in);
+	return child ? process_memory(child) : 0;
+}
+
 /* What comes back from a measuring process, before its result. */
 struct answer {
 	int r;

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/attributes.h"
@@ -41,6 +42,11 @@ void process_stop(pid_t pid);
 
 /* Waits for a server that ends by itself; its failure is one of ours. */
 int process_wait(pid_t pid, const char *what) MUST_CHECK;
+
+/* What a process has in memory that is not of a file, what it shares with others
+ * included: bytes, 0 where it cannot be told. The second is of its first child. */
+uint64_t process_memory(pid_t pid);
+uint64_t process_child_memory(pid_t pid);
 
 /* Calls the function in a process of its own on that processor; it fills result, len
  * bytes. Returns what it returned, with its words. Nothing takes longer than ten

@@ -38,33 +38,13 @@ struct service {
 static int handler_start(const struct service *s, pid_t *ret)
 {
 	const struct bench *b = s->bench;
-	const char *pagoda[] = {b->handler,
-				"--listen",
-				s->socket,
-				"--ready-fd",
-				"",
-				"--once",
-				s->touch.order == TOUCH_NONE ? "--fill" : "--on-failure=kill",
-				b->mem,
-				NULL};
 	struct one_at_a_time other = {
 		.socket = s->socket, .image = b->image.path, .fill = s->touch.order == TOUCH_NONE};
 
 	if (s->is_pagoda)
-		return process_serve_program(pagoda, 4, s->log, s->handler_cpu, ret);
+		return bench_handler(b, s->socket, b->mem, s->log, s->handler_cpu,
+				     s->touch.order == TOUCH_NONE, ret);
 	return process_serve_function(one_at_a_time_serve, &other, s->handler_cpu, ret);
-}
-
-/* What the handler had to say, where something went wrong. */
-static void log_show(const char *path)
-{
-	FILE *in = fopen(path, "re");
-	char line[512];
-
-	while (in && fgets(line, sizeof(line), in))
-		fputs(line, stderr);
-	if (in)
-		fclose(in);
 }
 
 static int serve_once(void *argument, struct sample *ret)
@@ -80,7 +60,7 @@ static int serve_once(void *argument, struct sample *ret)
 	r = process_call(touch_run, &s->touch, s->machine_cpu, &touched, sizeof(touched));
 	process_stop(handler);
 	if (r < 0) {
-		log_show(s->log);
+		bench_log_show(s->log);
 		return r;
 	}
 	ret->value[0] = s->shown == SHOW_LATENCY ? touched.p50_us : touched.seconds;
@@ -101,8 +81,7 @@ static int service_make(const struct bench *bench, bool is_pagoda, enum touch_or
 		.touch = {.image = &bench->image,
 			  .order = order,
 			  .count = MIN(count, bench->image.size / PAGE),
-			  .seed = 1,
-			  .hold_fd = -1},
+			  .seed = 1},
 	};
 	r = bench_row_path(bench, ret->socket, "socket");
 	return r < 0 ? r : bench_row_path(bench, ret->log, "log");

@@ -27,5 +27,9 @@ const struct row rows[] = {
 	{"14", "size of a store, one image", "lz4 -1 of the file, qcow2 zstd", row_size, NULL},
 	{"15", "size of a store, an image and 10 diffs of 5 %", "one squashfs of the 11 images",
 	 row_chain_size, NULL},
+	{"16", "patch one page of a draft", "null-fuse, raw file", row_patch, NULL},
+	{"17", "fork", "nothing", row_fork, NULL},
+	{"18", "memory after reading the largest image", "nothing", row_memory, NULL},
+	{"19", "growth with size and with depth: flat is 1x", "itself at 1", row_growth, NULL},
 	{.name = NULL},
 };

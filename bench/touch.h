@@ -28,15 +28,14 @@ struct touch {
 	enum touch_order order;
 	size_t count;
 	uint64_t seed; /* of the order */
-	pid_t handler; /* TOUCH_NONE: whose end is waited for */
-	int hold_fd;   /* -1, or the process waits for its other end to close */
-	int said_fd;   /* with hold_fd: gets a byte when all is touched */
+	pid_t handler; /* whose end is waited for (TOUCH_NONE), whose worker is looked at */
 };
 
 struct touched {
 	double p50_us;
 	double p99_us;
-	double seconds; /* from the hand-over to the last touch */
+	uint64_t worker_bytes; /* memory of the handler's first child at the end, or 0 */
+	double seconds;	       /* from the hand-over to the last touch */
 };
 
 /* A process_measure: struct touch, struct touched. -EBADMSG for a wrong byte. */
