@@ -62,7 +62,7 @@ static int reader_start(const struct bench *bench, enum shown_by by, const int c
 	r = shown_start(bench, by, cpus[1], &ret->shown);
 	ret->access.path = ret->shown.file;
 	ret->access.image = &bench->image;
-	return r;
+	return r == 0 && temperature == WARM ? place_warm(ret->shown.file) : r;
 }
 
 /* pagodafs against the other. */
