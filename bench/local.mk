@@ -31,3 +31,15 @@ BENCH_FLAGS =
 bench: all bench/run
 	bench/run $(BENCH_FLAGS)
 .PHONY: bench
+
+# For counting instructions: bench/budget says how many.
+check_PROGRAMS += bench/work bench/work-plan
+bench_work_SOURCES = bench/work.c $(bench_images)
+bench_work_LDADD = $(DB_LIBS)
+bench_work_plan_SOURCES = bench/work-plan.c $(bench_images)
+bench_work_plan_LDADD = libhandler.a libbase.a
+bench_images = bench/image.c bench/image.h bench/place.c bench/place.h bench/process.c bench/process.h
+
+TESTS += bench/test-budget.sh
+dist_check_SCRIPTS += bench/test-budget.sh
+EXTRA_DIST += bench/budget
