@@ -40,6 +40,6 @@ bench_work_plan_SOURCES = bench/work-plan.c $(bench_images)
 bench_work_plan_LDADD = libhandler.a libbase.a
 bench_images = bench/image.c bench/image.h bench/place.c bench/place.h bench/process.c bench/process.h
 
-TESTS += bench/test-budget.sh
-dist_check_SCRIPTS += bench/test-budget.sh
+TESTS += bench/test-bench.sh bench/test-budget.sh
+dist_check_SCRIPTS += bench/test-bench.sh bench/test-budget.sh
 EXTRA_DIST += bench/budget

@@ -66,6 +66,8 @@ not_logged configure
 PAGODA_WERROR=1 bootstrap check || fail "check: $(cat err)"
 logged '^configure --enable-werror$'
 logged '^make -C build .* check$'
+PAGODA_WERROR=1 bootstrap bench || fail "bench: $(cat err)"
+logged '^make -C build bench$'
 PAGODA_WERROR=1 bootstrap --with-qemu build || fail "with qemu: $(cat err)"
 not_logged configure
 
@@ -85,6 +87,10 @@ logged 'apt-get .*install .*mandoc$'
 echo qemu-system-x86 >missing
 bootstrap --with-qemu || fail "--with-qemu: $(cat err)"
 expect_text "installing qemu-system-x86" out
+
+printf 'squashfuse\nvalgrind\n' >missing
+bootstrap bench || fail "bench with packages missing: $(cat err)"
+expect_text "installing squashfuse" out
 
 : >missing
 expect 2 "$work/tree/bootstrap" nonsense 2>err
