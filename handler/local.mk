@@ -24,6 +24,9 @@ libhandler_a_SOURCES = \
 	handler/reopen.c handler/reopen.h \
 	handler/requests.c handler/requests.h \
 	handler/session.c handler/session.h \
+	handler/session-fill.c \
+	handler/session-private.h \
+	handler/session-serve.c \
 	handler/shared.c handler/shared.h \
 	handler/source.c handler/source.h \
 	handler/spin.c handler/spin.h \

@@ -22,7 +22,7 @@
  */
 #include "config.h"
 
-#include "handler/session.h"
+#include "handler/session-private.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -32,12 +32,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "handler/ahead.h"
-#include "handler/batch.h"
-#include "handler/crew.h"
-#include "handler/install.h"
-#include "handler/spin.h"
-#include "handler/supply.h"
 
 #define DRAIN_READS_MOST 4 /* so that a flood of messages cannot hold up the serving */
 #define DELAY_LEAST_NS (50 * NS_PER_US)
@@ -45,32 +39,6 @@
 #define PATIENCE_NS (200 * NS_PER_US) /* in which who removed usually goes on */
 #define GRACE_NS (100 * NS_PER_MS)    /* for faults that an end finds kept */
 #define HELD_UP_NS (250 * NS_PER_MS)  /* the source tells when it goes on; looked at as often */
-
-struct session {
-	struct session_setup with;
-	struct crew *crew;	   /* owned */
-	struct supply *supply;	   /* owned */
-	struct counters *counters; /* in shared */
-	struct batch batch;
-	struct page_states pages;
-	const unsigned char *zeros; /* owned: the longest run of them */
-	size_t zeros_len;
-	size_t member;	      /* of the crew: who leads */
-	size_t messages_used; /* of the buffer in shared, since the last read */
-	size_t turn;	      /* of the runs in the batch: up to here they were served */
-	uint64_t delay_ns;    /* of the next try, while something is kept */
-	bool deferred;	      /* ... because of a removal */
-	uint64_t waiting_ns;  /* since when a page waits for the source; 0: none does */
-	uint64_t fill_va;     /* --fill has come up to here */
-	uint64_t fill_ns;     /* it waits for the source since then; 0: it does not */
-	bool unregistered;    /* ... to the end, and has given the memory back */
-	enum end noted;	      /* an end that a message brought: faults come first */
-	uint64_t noted_ns;
-	struct installer install;
-	struct spin spin;
-	struct ahead ahead;
-	enum end end; /* of the session: for session_run, once the crew has ended */
-};
 
 static void session_lead(void *arg, size_t member);
 
@@ -280,308 +248,6 @@ static enum end drain(struct session *s)
 	return end;
 }
 
-/* ---- serve ---- */
-
-/* A page waits for the source since then. */
-static void wait_for_source(struct session *s, uint64_t since_ns)
-{
-	s->waiting_ns = s->waiting_ns ? MIN(s->waiting_ns, since_ns) : since_ns;
-}
-
-/* Zeros: NULL where the kernel can make them. It has no ZEROPAGE for hugetlb. */
-static const unsigned char *zeros_for(const struct session *s, const struct run *run)
-{
-	return run->page_size > REGIONS_PAGE ? s->zeros : NULL;
-}
-
-/* The bytes to install. *ret_later: not yet. The run loses what nobody has asked for where
- * that cannot be read. */
-static enum end run_read(struct session *s, struct run *run, bool filling,
-			 const unsigned char **ret_data, bool *ret_later)
-{
-	*ret_later = false;
-	if (run->kind != RUN_DATA) {
-		*ret_data = zeros_for(s, run);
-		return END_NONE;
-	}
-	switch (supply_read(s->supply, s->member, run, filling, ret_data)) {
-	case SUPPLY_HERE:
-		counter_add(&s->counters->bytes, run->len);
-		return END_NONE;
-	case SUPPLY_LATER:
-		*ret_later = true;
-		return END_NONE;
-	case SUPPLY_LEFT:
-		return END_LEFT;
-	case SUPPLY_LESS:
-		ahead_fell_short(&s->ahead, run);
-		run_trim(run);
-		return run_read(s, run, filling, ret_data, ret_later);
-	case SUPPLY_FAILED:
-		break;
-	}
-	return END_SOURCE_FAILED;
-}
-
-/* *ret_later: nothing was installed, as the bytes are not there yet. */
-static enum end run_install(struct session *s, struct run *run, bool filling, uint64_t *ret_va,
-			    bool *ret_later)
-{
-	const unsigned char *data = NULL;
-	enum end end = run_read(s, run, filling, &data, ret_later);
-	bool fell_short;
-
-	if (end || *ret_later)
-		return end;
-	counter_add(&s->counters->runs, 1);
-	end = install_run(&s->install, run, data, ret_va, &fell_short);
-	if (fell_short)
-		ahead_fell_short(&s->ahead, run);
-	return end;
-}
-
-static void latency_count(struct session *s, const struct run *run, uint64_t pages)
-{
-	uint64_t waited_us = (clock_monotonic_ns() - run->since_ns) / NS_PER_US;
-
-	counter_add(&s->counters->latencies[counters_bucket(waited_us, COUNTERS_LATENCIES)], pages);
-}
-
-/* How many pages of what was asked for lie before va. */
-static uint64_t asked_before(const struct run *run, uint64_t va)
-{
-	va = MIN(va, run_asked_end(run));
-	return va > run_asked(run) ? (va - run_asked(run)) / run->page_size : 0;
-}
-
-static enum end run_serve(struct session *s, struct run run)
-{
-	uint64_t asked = asked_before(&run, run_asked_end(&run));
-	uint64_t va = run.va;
-	uint64_t done;
-	bool later;
-	enum end end = run_install(s, &run, false, &va, &later);
-
-	if (end == END_LEFT)
-		return end;
-	done = asked_before(&run, va);
-	if (done > 0)
-		latency_count(s, &run, done);
-	if (end || done == asked)
-		return end;
-	batch_keep(&s->batch, &run, va);
-	if (later) {
-		wait_for_source(s, run.since_ns);
-	} else {
-		s->deferred = true;
-		counter_add(&s->counters->deferred_pages, asked - done);
-	}
-	return END_NONE;
-}
-
-/* The runs of the batch from s->turn on: zeros first, as they cost next to nothing
- * and the reads are under way. */
-static enum end runs_serve(struct session *s)
-{
-	enum end end = END_NONE;
-
-	while (!end && s->turn < 2 * s->batch.nruns) {
-		size_t i = s->turn++;
-		bool second = i >= s->batch.nruns;
-		const struct run *run = &s->batch.runs[second ? i - s->batch.nruns : i];
-
-		if ((run->kind == RUN_DATA) == second)
-			end = run_serve(s, *run);
-	}
-	return end;
-}
-
-/* What is left of the round, for the leader that finds it. */
-static enum end serve(struct session *s)
-{
-	enum end end = runs_serve(s);
-
-	if (!end && s->batch.outside > 0)
-		return shared_end(s->with.shared, END_FAULT_OUTSIDE,
-				  "a fault at address 0x%" PRIx64 ", which is in no region",
-				  s->batch.outside_va);
-	return end;
-}
-
-static void look_ahead(struct session *s)
-{
-	struct batch *batch = &s->batch;
-	uint64_t floor = 0;
-
-	for (size_t i = 0; i < batch->nruns; i++) {
-		struct run *run = &batch->runs[i];
-		uint64_t ceiling = i + 1 < batch->nruns ? run[1].va : UINT64_MAX;
-
-		ahead_extend(&s->ahead, &s->pages, run, floor, ceiling);
-		counter_add(&s->counters->ahead_bytes, run->before + run->after);
-		floor = run->va + run->len;
-	}
-}
-
-static enum end plan(struct session *s)
-{
-	if (batch_plan(&s->batch, &s->pages) < 0)
-		return shared_end(s->with.shared, END_OUT_OF_MEMORY, "no memory for a batch");
-	counter_add(&s->counters->duplicates, s->batch.duplicates);
-	if (s->with.readahead && !s->with.fill)
-		look_ahead(s);
-	s->turn = 0;
-	s->waiting_ns = s->fill_ns;
-	s->deferred = false;
-	return supply_announce(s->supply, s->member, &s->batch) == SUPPLY_LEFT ? END_LEFT
-									       : END_NONE;
-}
-
-/* ---- what comes late ---- */
-
-/* Pages that nobody serves any more become faults again. */
-static enum end faults_again(struct session *s, const struct run *run, uint64_t va)
-{
-	for (va = MAX(va, run_asked(run)); va < run_asked_end(run); va += run->page_size)
-		if (batch_add(&s->batch, va, run->since_ns) < 0)
-			return shared_end(s->with.shared, END_OUT_OF_MEMORY,
-					  "no memory for a fault");
-	return END_NONE;
-}
-
-/* As the pages are by now: some may have been removed. */
-static enum end late_install(struct session *s, const struct reading *reading, uint64_t *ret_va)
-{
-	const struct run *run = &reading->run;
-	const struct region *region = regions_find(s->pages.regions, run->va);
-	uint64_t end_va = run->va + run->len;
-	enum end end = END_NONE;
-	uint64_t va = run->va;
-	bool fell_short;
-
-	while (va < end_va && !end) {
-		struct run piece = batch_run_at(&s->pages, region, va, end_va - va);
-
-		end = install_run(&s->install, &piece,
-				  piece.kind == RUN_DATA ? reading->data + (va - run->va)
-							 : zeros_for(s, &piece),
-				  &va, &fell_short);
-		if (va < piece.va + piece.len)
-			break; /* a removal is under way */
-	}
-	*ret_va = va;
-	return end;
-}
-
-/* --fill has gone over it; what was removed meanwhile it has gone over before. */
-static void fill_reach(struct session *s, uint64_t start, uint64_t end)
-{
-	if (end <= start)
-		return;
-	counter_add(&s->counters->fill_bytes, end - start);
-	s->fill_va = end;
-}
-
-static enum end late_take(struct session *s, const struct reading *reading)
-{
-	const struct run *run = &reading->run;
-	uint64_t va = run->va;
-	enum end end = END_NONE;
-
-	if (reading->data) {
-		counter_add(&s->counters->bytes, run->len);
-		counter_add(&s->counters->runs, 1);
-		end = late_install(s, reading, &va);
-	}
-	if (reading->fill)
-		fill_reach(s, MAX(s->fill_va, run->va), va);
-	else if (va > run->va)
-		latency_count(s, run, (va - run->va) / run->page_size);
-	if (end || reading->fill)
-		return end;
-	return faults_again(s, run, va);
-}
-
-static enum end late_serve(struct session *s)
-{
-	struct reading reading;
-	enum end end = END_NONE;
-
-	while (!end && supply_next_done(s->supply, &reading)) {
-		enum end collected;
-
-		if (reading.run.len > 0)
-			end = late_take(s, &reading);
-		collected = supply_collect(s->supply);
-		end = end ? end : collected;
-	}
-	return end;
-}
-
-/* ---- fill ---- */
-
-/*
- * A fault that holds only the lock of its mapping can come between what UNREGISTER
- * wakes and its end, and is then nobody's: so all are woken once more.
- */
-static enum end unregister(struct session *s)
-{
-	const struct regions *regions = s->pages.regions;
-
-	for (const struct region *r = regions->at; r < regions_end(regions); r++) {
-		int err = uffd_unregister(s->with.uffd, r->va, r->size);
-
-		if (err == -ENOMEM)
-			return shared_end(s->with.shared, END_MACHINE_GONE, "its memory is gone");
-		if (err < 0 && err != -EINVAL) /* EINVAL: it has unmapped all of it */
-			return shared_end(s->with.shared, END_INSTALL_FAILED,
-					  "unregister at address 0x%" PRIx64 ": %s", r->va,
-					  strerror(-err));
-	}
-	for (const struct region *r = regions->at; r < regions_end(regions); r++)
-		(void)!uffd_wake(s->with.uffd, r->va, r->size);
-	s->unregistered = true;
-	s->install.progress = true;
-	return END_NONE;
-}
-
-/*
- * Lets go of memory that is all there. No removal may be left whose message we have
- * not read: its caller would sleep for ever. One may even have begun before the
- * unregistering and queue its message only now; so rounds go on, which read, until
- * none is under way. None can begin any more.
- */
-static enum end release(struct session *s)
-{
-	if (!s->unregistered)
-		return unregister(s);
-	if (uffd_removal_pending(s->with.uffd))
-		return END_NONE;
-	return shared_end(s->with.shared, END_FILLED, "all of its memory is installed");
-}
-
-/* Installs the next run of the image; faults come first, so only while none wait. */
-static enum end fill(struct session *s)
-{
-	const struct region *region = regions_from(s->pages.regions, s->fill_va);
-	bool later;
-	uint64_t va;
-	struct run run;
-	enum end end;
-
-	if (!region)
-		return release(s);
-	va = MAX(s->fill_va, region->va);
-	run = batch_run_at(&s->pages, region, va, BATCH_RUN_MOST);
-	end = run_install(s, &run, true, &va, &later);
-	if (end == END_LEFT)
-		return end;
-	fill_reach(s, run.va, va);
-	s->fill_ns = !later ? 0 : s->fill_ns ? s->fill_ns : clock_monotonic_ns();
-	s->waiting_ns = s->fill_ns; /* no fault waits, or it would not be our turn */
-	return end;
-}
-
 /* ---- the round ---- */
 
 /* An end that messages brought: the first stays. */
@@ -602,14 +268,14 @@ static bool noted_is_due(const struct session *s)
 /* The rest of a round, from the serving on; also of one that another thread began. */
 static enum end round_finish(struct session *s)
 {
-	enum end end = serve(s);
+	enum end end = session_serve(s);
 
 	if (end == END_LEFT)
 		return end;
 	if (noted_is_due(s) || (s->noted && end))
 		return s->noted;
 	if (!end && s->with.fill && s->batch.nfaults == 0)
-		end = fill(s);
+		end = session_fill(s);
 	if (end == END_LEFT)
 		return end;
 	s->delay_ns = s->install.progress ? DELAY_LEAST_NS : MIN(2 * s->delay_ns, DELAY_MOST_NS);
@@ -623,9 +289,9 @@ static enum end round_run(struct session *s)
 	counter_add(&s->counters->rounds, 1);
 	s->install.progress = false;
 	note(s, drain(s));
-	end = late_serve(s);
+	end = session_serve_late(s);
 	if (!end)
-		end = plan(s);
+		end = session_plan(s);
 	if (end == END_LEFT)
 		return end;
 	if (end) /* what was noted first is the reason */
