@@ -439,6 +439,10 @@ static int step_commit(struct appender *a)
 			r = restore_missing(a);
 	} while (r == 0 && missing > 0);
 	if (r == 0) {
+		/* the packs of a draft that are not locked any more its own process may be
+		 * collecting: what lies there is found and confirmed as of any other */
+		if (a->full && a->edit)
+			recent_clear(a->recent);
 		pack_writer_close(a->full);
 		a->full = NULL;
 	}
