@@ -246,7 +246,7 @@ int draft_vmstate_load(struct draft *draft, struct index *index)
 	return 0;
 }
 
-int draft_vmstate_open(struct draft *draft, struct index *index)
+int draft_vmstate_open(struct draft *draft, struct index *index, bool wait)
 {
 	bool loaded;
 	int r = 0;
@@ -256,7 +256,10 @@ int draft_vmstate_open(struct draft *draft, struct index *index)
 	pthread_mutex_unlock(&draft->lock);
 	if (loaded)
 		return 0;
-	pthread_mutex_lock(&draft->slow);
+	if (wait)
+		pthread_mutex_lock(&draft->slow);
+	else if (pthread_mutex_trylock(&draft->slow) != 0)
+		return fail_with(-EBUSY, "%s: it is being stored", draft->name);
 	if (!draft->vmstate.loaded) /* set with both locks held */
 		r = draft_vmstate_load(draft, index);
 	pthread_mutex_unlock(&draft->slow);

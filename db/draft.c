@@ -388,12 +388,15 @@ static int writer_end(struct draft *draft)
 int draft_close(struct draft *draft, bool writer)
 {
 	char text[FAIL_TEXT_MAX];
+	bool last = false;
 	int r = 0;
 
 	if (writer) {
 		pthread_mutex_lock(&draft->all->lock);
-		draft->writers--;
+		last = --draft->writers == 0;
 		pthread_mutex_unlock(&draft->all->lock);
+	}
+	if (last) {
 		pthread_mutex_lock(&draft->slow);
 		r = writer_end(draft);
 		pthread_mutex_unlock(&draft->slow);

@@ -104,9 +104,10 @@ bool drafts_stat(struct drafts *drafts, uint64_t id, struct draft_stat *ret);
 
 /*
  * The file vmstate of a draft: any length up to ATTACHMENT_BYTES_MAX. It is loaded
- * once by draft_vmstate_open; then as above. draft_store stores it too.
+ * once by draft_vmstate_open, which without wait is -EBUSY where a thread stores; then
+ * as above. draft_store stores it too.
  */
-int draft_vmstate_open(struct draft *draft, struct index *index) MUST_CHECK;
+int draft_vmstate_open(struct draft *draft, struct index *index, bool wait) MUST_CHECK;
 uint64_t draft_vmstate_size(struct draft *draft);
 size_t draft_vmstate_read(struct draft *draft, uint64_t off, void *buf, size_t len);
 /* -EFBIG, -ENOMEM. With append off is not looked at. */

@@ -186,14 +186,16 @@ static int fill_draft(struct file_table *table, struct index *index, const struc
 	drafted->writer = writer;
 	r = draft_open(table->drafts, index, row->id, writer, wait ? LEASE_WAIT_MS : 0,
 		       &drafted->draft);
-	if (r < 0) {
+	if (r < 0)
 		drafted->draft = NULL;
+	else if (drafted->which == DRAFT_VMSTATE)
+		r = draft_vmstate_open(drafted->draft, index, wait);
+	if (r < 0)
 		return r == -EBUSY && !wait ? -EAGAIN : r;
-	}
 	file->npages = row->size / PAGE_BYTES;
 	file->version = draft_version(drafted->draft);
 	snprintf(file->name, sizeof(file->name), "%s/%s", row->name, file->type->name);
-	return drafted->which == DRAFT_VMSTATE ? draft_vmstate_open(drafted->draft, index) : 0;
+	return 0;
 }
 
 /* Fixed files hold the lease, which comes before the row: a row read earlier may

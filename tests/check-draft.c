@@ -14,6 +14,7 @@
 
 #include "db/attachment.h"
 #include "db/check.h"
+#include "db/draft-private.h"
 #include "db/draft.h"
 #include "db/fork.h"
 #include "db/sql.h"
@@ -353,7 +354,7 @@ START_TEST(vmstate_is_the_parents_until_written)
 	size_t len;
 
 	setup();
-	CK_OK(draft_vmstate_open(draft, fixture_index));
+	CK_OK(draft_vmstate_open(draft, fixture_index, true));
 	ck_assert_uint_eq(draft_vmstate_size(draft), 0);
 	close_draft();
 	CK_OK(catalog_find(fixture_index, "base", &row));
@@ -364,7 +365,7 @@ START_TEST(vmstate_is_the_parents_until_written)
 	CK_OK(catalog_find(fixture_index, "draft", &row));
 	ck_assert(row.has_vmstate && row.vmstate_bytes == 9);
 	open_draft();
-	CK_OK(draft_vmstate_open(draft, fixture_index));
+	CK_OK(draft_vmstate_open(draft, fixture_index, true));
 	ck_assert_uint_eq(draft_vmstate_read(draft, 0, text, sizeof(text)), 9);
 	CK_OK(draft_vmstate_truncate(draft, 0));
 	CK_OK(draft_vmstate_write(draft, 2, false, "new", 3));
@@ -384,6 +385,23 @@ START_TEST(vmstate_is_the_parents_until_written)
 	CK_OK(fork_seal(fixture_index, "second", &row));
 	ck_assert_uint_eq(row.vmstate_bytes, 8);
 	check_clean();
+	teardown();
+}
+END_TEST
+
+/* As while a thread stores, which may take 30 s. */
+START_TEST(who_waits_for_nothing_waits_for_no_store)
+{
+	struct draft *other;
+
+	setup();
+	pthread_mutex_lock(&draft->slow);
+	ck_assert_int_eq(draft_vmstate_open(draft, fixture_index, false), -EBUSY);
+	CK_OK(draft_open(drafts, fixture_index, draft_id, true, 0, &other));
+	CK_OK(draft_close(other, true));
+	pthread_mutex_unlock(&draft->slow);
+	CK_OK(draft_vmstate_open(draft, fixture_index, false));
+	close_draft();
 	teardown();
 }
 END_TEST
@@ -704,5 +722,7 @@ END_TEST
 UNIT_MAIN("draft", damage_is_found, a_few_pages_are_pending, many_pages_go_to_a_pack,
 	  old_contents_cost_no_bytes_but_are_in_the_layer, everything_zero_keeps_the_size,
 	  random_changes_are_read_and_kept, seal_proves_what_was_written,
-	  vmstate_is_the_parents_until_written, memory_is_bounded, what_cannot_be_stored_is_kept,
-	  parts_of_a_page_are_not_lost, rewriting_does_not_grow_the_store, pages_are_never_mixed)
+	  vmstate_is_the_parents_until_written, memory_is_bounded,
+	  who_waits_for_nothing_waits_for_no_store,
+	  what_cannot_be_stored_is_kept, parts_of_a_page_are_not_lost,
+	  rewriting_does_not_grow_the_store, pages_are_never_mixed)
