@@ -214,8 +214,8 @@ int draft_zero(struct draft *draft, struct pages *pages, uint64_t off, uint64_t 
 	if (len == 0)
 		return 0;
 	change_make(&change, off, NULL, len);
-	/* whole pages rather make room */
-	room = change.head.len > 0 || change.tail.len > 0 ? 2 : 0;
+	/* all of it is one interval and leaves nothing else: no room is wanted for that */
+	room = off == 0 && len == draft->size ? 0 : 3; /* head, tail, interval */
 	r = room_take(draft->all, room);
 	if (r < 0)
 		return r;

@@ -406,6 +406,28 @@ START_TEST(who_waits_for_nothing_waits_for_no_store)
 }
 END_TEST
 
+/* Zero pages here and there are intervals, which need memory too. */
+START_TEST(holes_are_bounded)
+{
+	unsigned int holes = 0;
+	int r = 0;
+
+	setup();
+	atomic_fetch_add(&drafts->cost, DRAFTS_PAGES_MOST - 20);
+	for (uint64_t i = 0; r == 0 && i < PAGES; i += 2, holes++)
+		r = draft_zero(draft, fixture_pages, i * PAGE_BYTES, PAGE_BYTES);
+	ck_assert_int_eq(r, -EAGAIN);
+	ck_assert_uint_gt(holes, 100);
+	CK_OK(draft_zero(draft, fixture_pages, 0, BYTES));
+	atomic_fetch_sub(&drafts->cost, DRAFTS_PAGES_MOST - 20);
+	memset(image, 0, BYTES);
+	check_reads();
+	close_draft();
+	ck_assert_int_eq(fixture_compare("draft", image, PAGES), 0);
+	teardown();
+}
+END_TEST
+
 START_TEST(memory_is_bounded)
 {
 	unsigned int made = 0;
@@ -723,6 +745,6 @@ UNIT_MAIN("draft", damage_is_found, a_few_pages_are_pending, many_pages_go_to_a_
 	  old_contents_cost_no_bytes_but_are_in_the_layer, everything_zero_keeps_the_size,
 	  random_changes_are_read_and_kept, seal_proves_what_was_written,
 	  vmstate_is_the_parents_until_written, memory_is_bounded,
-	  who_waits_for_nothing_waits_for_no_store,
+	  who_waits_for_nothing_waits_for_no_store, holes_are_bounded,
 	  what_cannot_be_stored_is_kept, parts_of_a_page_are_not_lost,
 	  rewriting_does_not_grow_the_store, pages_are_never_mixed)
