@@ -6,6 +6,7 @@ bench_run_CPPFLAGS = $(AM_CPPFLAGS) -DTOP_SRCDIR='"$(abs_top_srcdir)"'
 bench_run_SOURCES = \
 	bench/access.c bench/access.h \
 	bench/bench.c bench/bench.h \
+	bench/fio.c bench/fio.h \
 	bench/image.c bench/image.h \
 	bench/measure.c bench/measure.h \
 	bench/null-fuse.c bench/null-fuse.h \

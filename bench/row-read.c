@@ -12,6 +12,7 @@
 #include "base/fail.h"
 #include "bench/access.h"
 #include "bench/bench.h"
+#include "bench/fio.h"
 #include "bench/place.h"
 #include "bench/process.h"
 #include "bench/shown.h"
@@ -52,6 +53,25 @@ static int read_once(void *argument, struct sample *ret)
 	return 0;
 }
 
+/* fio compares nothing: the same is read once more by who does. */
+static int read_by_fio(void *argument, struct sample *ret)
+{
+	struct reader *reader = argument;
+	struct accessed accessed;
+	char work[PATH_MAX];
+	int r = shown_cool(&reader->shown);
+
+	if (r == 0)
+		r = bench_row_path(reader->shown.bench, work, "");
+	if (r == 0)
+		r = fio_random_reads(reader->shown.file,
+				     MIN((uint64_t)READS, reader->access.image->size / PAGE), work,
+				     &ret->value[0]);
+	return r < 0 ? r
+		     : process_call(access_run, &reader->access, ANYWHERE, &accessed,
+				    sizeof(accessed));
+}
+
 static int reader_start(const struct bench *bench, enum shown_by by, const int cpus[2],
 			const struct access *access, enum temperature temperature,
 			struct reader *ret)
@@ -67,7 +87,7 @@ static int reader_start(const struct bench *bench, enum shown_by by, const int c
 
 /* pagodafs against the other. */
 static int compare(struct bench *bench, enum shown_by by, const int cpus[2],
-		   const struct access *access, enum temperature temperature,
+		   const struct access *access, enum temperature temperature, side_run run,
 		   const struct goal *goal)
 {
 	struct comparison c = {.ngoals = 1, .goals = {*goal}};
@@ -82,8 +102,8 @@ static int compare(struct bench *bench, enum shown_by by, const int cpus[2],
 		return r;
 	r = reader_start(bench, by, cpus, access, temperature, &b);
 	if (r == 0) {
-		c.a = (struct side){shown_name(SHOWN_BY_PAGODAFS), read_once, &a};
-		c.b = (struct side){shown_name(by), read_once, &b};
+		c.a = (struct side){shown_name(SHOWN_BY_PAGODAFS), run, &a};
+		c.b = (struct side){shown_name(by), run, &b};
 		r = measure(&bench->measuring, &c);
 		stopped = shown_stop(&b.shown);
 		r = r < 0 ? r : stopped;
@@ -113,21 +133,28 @@ int row_random_reads(struct bench *bench)
 		r = measure_skip(&bench->measuring, "pinned", "needs two processors");
 	else
 		r = compare(
-			bench, SHOWN_BY_NULL_FUSE, pinned, &random_reads, VIEW_COLD,
+			bench, SHOWN_BY_NULL_FUSE, pinned, &random_reads, VIEW_COLD, read_once,
 			&(struct goal){"view cold, pinned", "reads/s", RATIO_OF_RATES, 0.8, 0.9});
 	if (r == 0)
 		r = compare(bench, SHOWN_BY_NULL_FUSE, anywhere, &random_reads, VIEW_COLD,
+			    read_once,
 			    &(struct goal){"view cold, unpinned", "reads/s", RATIO_OF_RATES, 0, 0});
+	if (r == 0 && !process_is_installed("fio"))
+		r = measure_skip(&bench->measuring, "fio", "needs fio");
+	else if (r == 0)
+		r = compare(bench, SHOWN_BY_NULL_FUSE, anywhere, &random_reads, VIEW_COLD,
+			    read_by_fio,
+			    &(struct goal){"view cold, by fio", "reads/s", RATIO_OF_RATES, 0, 0});
 	if (r < 0)
 		return r;
 	if (lacks)
 		return measure_skip(&bench->measuring, "squashfuse_ll", "needs %s", lacks);
 	if (sysconf(_SC_NPROCESSORS_ONLN) >= 2)
-		r = compare(bench, SHOWN_BY_SQUASHFUSE, pinned, &random_reads, VIEW_COLD,
+		r = compare(bench, SHOWN_BY_SQUASHFUSE, pinned, &random_reads, VIEW_COLD, read_once,
 			    &(struct goal){"view cold, pinned", "reads/s", RATIO_OF_RATES, 3, 4});
 	if (r < 0)
 		return r;
-	return compare(bench, SHOWN_BY_SQUASHFUSE, anywhere, &random_reads, VIEW_COLD,
+	return compare(bench, SHOWN_BY_SQUASHFUSE, anywhere, &random_reads, VIEW_COLD, read_once,
 		       &(struct goal){"view cold, unpinned", "reads/s", RATIO_OF_RATES, 0, 0});
 }
 
@@ -138,20 +165,20 @@ int row_random_cold(struct bench *bench)
 
 	if (lacks)
 		return measure_skip(&bench->measuring, "squashfuse_ll", "needs %s", lacks);
-	return compare(bench, SHOWN_BY_SQUASHFUSE, anywhere, &access, ALL_COLD,
+	return compare(bench, SHOWN_BY_SQUASHFUSE, anywhere, &access, ALL_COLD, read_once,
 		       &(struct goal){"all cold", "reads/s", RATIO_OF_RATES, 1.7, 2});
 }
 
 int row_ordered_reads(struct bench *bench)
 {
-	int r = compare(bench, SHOWN_BY_NULL_FUSE, anywhere, &ordered_reads, VIEW_COLD,
+	int r = compare(bench, SHOWN_BY_NULL_FUSE, anywhere, &ordered_reads, VIEW_COLD, read_once,
 			&(struct goal){"view cold", "s", RATIO_FASTER, 0.6, 0.75});
 
 	if (r == 0)
-		r = compare(bench, SHOWN_BY_DISK, anywhere, &ordered_reads, ALL_COLD,
+		r = compare(bench, SHOWN_BY_DISK, anywhere, &ordered_reads, ALL_COLD, read_once,
 			    &(struct goal){"all cold", "s", RATIO_FASTER, 0.9, 1.1});
 	if (r == 0)
-		r = compare(bench, SHOWN_BY_NULL_FUSE, anywhere, &ordered_reads, WARM,
+		r = compare(bench, SHOWN_BY_NULL_FUSE, anywhere, &ordered_reads, WARM, read_once,
 			    &(struct goal){"again, warm", "s", RATIO_FASTER, 0.95, 1.0});
 	return r;
 }
