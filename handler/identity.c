@@ -94,9 +94,9 @@ bool identity_same(const struct identity *was, const struct identity *now)
 	if (was->of_view != now->of_view || was->size != now->size)
 		return false;
 	if (was->of_view)
-		return was->snapshot == now->snapshot &&
-		       strcmp(was->store_uuid, now->store_uuid) == 0 &&
-		       (!was->digest[0] || strcmp(was->digest, now->digest) == 0);
+		return was->digest[0] && strcmp(was->digest, now->digest) == 0 &&
+		       was->snapshot == now->snapshot &&
+		       strcmp(was->store_uuid, now->store_uuid) == 0;
 	return was->device == now->device && was->inode == now->inode &&
 	       was->changed_ns == now->changed_ns;
 }

@@ -5,8 +5,9 @@
  *
  * A snapshot in a view is known by its store, its id and its digest, whoever mounts
  * it and under which name; that is read from the info.json beside it. Any other file by
- * device, inode, size and time of its last change. A draft has no digest yet, so it
- * stays the same when it is written to and when it is sealed.
+ * device, inode, size and time of its last change. A draft cannot be known again: what
+ * was written to it and not stored is lost with its daemon, and others may write to it
+ * meanwhile.
  *
  * No pointers: it travels between processes. Reading may wait for the file system.
  */

@@ -15,6 +15,7 @@
 #include "base/fail.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/units.h"
 #include "handler/keeper-private.h"
 #include "handler/requests.h"
 
@@ -46,6 +47,8 @@ static int stats_begin(struct keeper *k)
 
 	if (k->setup->stats)
 		r = stats_write(k->setup->stats, &k->stats, NULL);
+	if (r == -EBUSY) /* what rename(2) says of "." */
+		r = -EISDIR;
 	return r < 0 ? fail_with(r, "write statistics to %s: %s", k->setup->stats, strerror(-r))
 		     : 0;
 }
@@ -303,9 +306,14 @@ static int signals_open(struct keeper *k)
 
 /* ---- the loop ---- */
 
-/* As s6 and others want it: a newline, then the end. */
-static void ready_tell(int fd)
+/* Nothing can fail any more. As s6 and others want it: a newline, then the end. */
+static void ready_tell(const struct keeper *k)
 {
+	char size[UNITS_TEXT_MAX];
+	int fd = k->setup->ready_fd;
+
+	log_info("serving %s (%s) on %s", source_path(k->source),
+		 units_format_size(size, source_size(k->source)), listener_path(k->listener));
 	if (fd < 0)
 		return;
 	if (io_write_full(fd, "\n", 1) < 0)
@@ -431,7 +439,7 @@ int keeper_run(const struct keeper_setup *setup, struct listener *listener, stru
 	if (r == 0)
 		r = signals_open(&k);
 	if (r == 0)
-		ready_tell(setup->ready_fd);
+		ready_tell(&k);
 	while (r == 0 && (k.listener || has_machines(&k)))
 		r = turn(&k);
 	if (r == 0)

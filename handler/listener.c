@@ -169,6 +169,11 @@ int listener_fd(const struct listener *listener)
 	return listener->fd;
 }
 
+const char *listener_path(const struct listener *listener)
+{
+	return listener->path;
+}
+
 int listener_accept(const struct listener *listener)
 {
 	int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);

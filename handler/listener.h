@@ -35,6 +35,7 @@ DEFINE_AUTO(struct listener *, listener_close)
 #define AUTO_LISTENER AUTO(listener_close_at)
 
 int listener_fd(const struct listener *listener);
+const char *listener_path(const struct listener *listener);
 
 /* The next connection, non-blocking, owned by who asks; or -errno of accept4(2). */
 int listener_accept(const struct listener *listener) MUST_CHECK;

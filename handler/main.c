@@ -176,7 +176,6 @@ static int serve(const struct arguments *args, const char *path)
 {
 	AUTO_SOURCE struct source *source = NULL;
 	AUTO_LISTENER struct listener *listener = NULL;
-	char size[UNITS_TEXT_MAX];
 	enum end end;
 	int r = source_open(path, &source);
 
@@ -185,8 +184,6 @@ static int serve(const struct arguments *args, const char *path)
 	r = listener_open(args->listen, &listener);
 	if (r < 0)
 		return report(listener_code(r), r);
-	log_info("serving %s (%s) on %s", source_path(source),
-		 units_format_size(size, source_size(source)), args->listen);
 	r = keeper_run(&args->keeper, TAKE_PTR(listener), source, &end);
 	if (r < 0) /* its control socket is the likely one */
 		return report(listener_code(r), r);

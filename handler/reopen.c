@@ -214,11 +214,15 @@ static enum reopen_news opening_turn(struct reopen *r)
 	r->state = REOPEN_AT_REST;
 	if (!identity_same(source_identity(r->source), &identity)) {
 		close(fd);
-		log_error("%s: there is another image now than the machines were begun with",
-			  source_path(r->source));
+		log_error("%s: %s than the machines were begun with: put that back, or start "
+			  "pagoda-handler anew",
+			  source_path(r->source),
+			  identity_may_change(source_identity(r->source))
+				  ? "a draft that was lost may be another image now"
+				  : "there is another image now");
 		return REOPEN_CHANGED;
 	}
-	source_renew(r->source, fd, &identity);
+	source_renew(r->source, fd);
 	r->renewed_ns = clock_monotonic_ns();
 	r->lost_ns = 0;
 	r->told = false;

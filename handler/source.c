@@ -106,6 +106,10 @@ static int file_open(const char *path, int *ret_fd, struct identity *ret)
 	r = identity_read(fd, dir, ret);
 	if (r < 0)
 		return fail_prefix(r, "open source %s", path);
+	if (ret->of_view && strcmp(name, "mem") != 0)
+		return fail_with(
+			-EINVAL,
+			"open source %s: the memory of a snapshot is the file mem beside it", path);
 	*ret_fd = TAKE_FD(fd);
 	return 0;
 }
@@ -209,11 +213,10 @@ int source_reopen(const struct source *source, int *ret_fd, struct identity *ret
 	return file_open(source->path, ret_fd, ret);
 }
 
-void source_renew(struct source *source, int fd, const struct identity *identity)
+void source_renew(struct source *source, int fd)
 {
 	close(source->fd);
 	source->fd = fd;
-	source->identity = *identity; /* a draft may have been sealed */
 	source->generation++;
 }
 

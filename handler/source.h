@@ -50,7 +50,7 @@ uint32_t source_generation(const struct source *source);
 int source_reopen(const struct source *source, int *ret_fd, struct identity *ret) MUST_CHECK;
 
 /* Takes ownership of fd, which is the same image, as the next generation. */
-void source_renew(struct source *source, int fd, const struct identity *identity);
+void source_renew(struct source *source, int fd);
 
 /* By page of 4096 bytes: set where the page lies in a hole. Lives as long as
  * the source. */

@@ -349,9 +349,10 @@ static enum end message_take(struct supply *supply, const struct channel_message
 	case CHANNEL_FILE:
 		return file_take(supply, message);
 	case CHANNEL_CHANGED:
-		return shared_end(supply->with.shared, END_SOURCE_FAILED,
-				  "%s is another image now than the machine was begun with",
-				  source_path(supply->with.source));
+		return shared_end(
+			supply->with.shared, END_SOURCE_FAILED,
+			"%s is, or may be, another image now than the machine was begun with",
+			source_path(supply->with.source));
 	default:
 		if (message->fd >= 0)
 			close(message->fd);

@@ -128,4 +128,7 @@ expect_end 0 "$handler_pid"
 echo text >control
 expect 6 "$handler" --listen other --control=control image 2>err
 expect_text 'something else than a socket' err
+! grep -q serving err || fail "it says that it serves before it can"
+expect 1 "$handler" --listen other --stats=. image 2>err
+expect_text 'statistics to .: Is a directory' err
 expect_text text control

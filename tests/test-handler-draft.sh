@@ -45,4 +45,33 @@ patched view/two/mem two
 patched links three link
 patched file four bind
 umount file || fail "umount"
+
+# What of a draft was not stored is lost with its daemon: no machine goes on with it.
+pagoda -s store fork base five >/dev/null || fail "fork"
+start_handler socket view/five 2>log
+start_client -i image -s socket --wait --all
+for holder in store/holders/*; do
+	[ "$(cat "/proc/$(basename "$holder")/comm" 2>/dev/null)" != pagodafs ] ||
+		kill -KILL "$(basename "$holder")"
+done
+tries=0
+while ls view/five >/dev/null 2>&1; do
+	tries=$((tries + 1))
+	[ $tries -lt 100000 ] || fail "the view does not end"
+done
+mounted "$work/view"
+pagoda -s store mount view || fail "mount"
+go_on
+expect_end 137 "$client_pid"
+expect_logged 'a draft that was lost may be another image now' log
+! grep -q WRONG client.err || fail "the machine has read wrong bytes"
+kill -TERM "$handler_pid"
+expect_end 0 "$handler_pid"
+
+# The other files of a snapshot are no memory.
+for file in diff info.json; do
+	expect 6 "$handler" --listen socket "view/base/$file" 2>err
+done
+expect 6 "$handler" --listen socket view/base/diff 2>err
+expect_text 'the memory of a snapshot is the file mem beside it' err
 pagoda umount view || fail "umount"
