@@ -123,6 +123,19 @@ mount_store() {
 	pagoda -s "$store_" mount "$dir_" "$@" || fail "mount of $store_ on $dir_ failed"
 }
 
+# The process that serves a view of the store: known by what it has open, since a number
+# that a dead one left in holders/ may belong to another by now.
+view_daemon() {
+	for holder_ in "$1"/holders/*; do
+		pid_=$(basename "$holder_")
+		[ "$(cat "/proc/$pid_/comm" 2>/dev/null)" = pagodafs ] || continue
+		readlink "/proc/$pid_/fd"/* 2>/dev/null | grep -qxF "$work/$1/lock" || continue
+		echo "$pid_"
+		return 0
+	done
+	return 1
+}
+
 # Starts the handler on a source and returns when it listens; its pid is in
 # $handler_pid: start_handler SOCKET SOURCE [OPTION...]
 start_handler() {

@@ -50,10 +50,7 @@ umount file || fail "umount"
 pagoda -s store fork base five >/dev/null || fail "fork"
 start_handler socket view/five 2>log
 start_client -i image -s socket --wait --all
-for holder in store/holders/*; do
-	[ "$(cat "/proc/$(basename "$holder")/comm" 2>/dev/null)" != pagodafs ] ||
-		kill -KILL "$(basename "$holder")"
-done
+kill -KILL "$(view_daemon store)" || fail "nobody serves the view"
 tries=0
 while ls view/five >/dev/null 2>&1; do
 	tries=$((tries + 1))

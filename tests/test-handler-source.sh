@@ -21,18 +21,10 @@ pagoda -s store import a image >/dev/null || fail "import"
 pagoda -s store2 import b image2 >/dev/null || fail "import"
 pagoda -s store2 import a image2 >/dev/null || fail "import"
 
-# The process that serves the view.
-view_pid() {
-	for holder in "$viewed"/holders/*; do
-		pid=$(basename "$holder")
-		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" != pagodafs ] || break
-		pid=
-	done
-	[ -n "$pid" ] || fail "nobody serves the view"
-	echo "$pid"
-}
+view_pid() { view_daemon "$viewed" || fail "nobody serves the view"; }
 kill_view() {
-	kill -KILL "$(view_pid)"
+	victim=$(view_pid) || exit 1
+	kill -KILL "$victim"
 	view_ends
 }
 # Its connection has gone, and with that maybe the mount.
