@@ -251,11 +251,30 @@ static int leases_take(struct damage *damage, struct index *index, size_t *ret_n
 	return 0;
 }
 
-static int remove_one(struct index *index, uint64_t id)
+/* What builds on it is in the list too; but a fork takes no lease of its parent, so there
+ * may be one more by now. */
+static int no_child_else(const struct damage *damage, struct index *index, uint64_t id)
+{
+	AUTO_RESET sqlite3_stmt *query = NULL;
+	int r = sql_get(index, "SELECT id FROM snapshot WHERE parent = ?1", &query);
+
+	if (r < 0)
+		return r;
+	sql_bind(query, 1, id);
+	while ((r = sql_step(index, query)) > 0)
+		if (!has_snapshot(damage, sql_column(query, 0)))
+			return fail_with(-EBUSY, "a snapshot was made of one that is damaged "
+						 "meanwhile: check again");
+	return r;
+}
+
+static int remove_one(const struct damage *damage, struct index *index, uint64_t id)
 {
 	AUTO(transaction_end_at) struct index *open = NULL;
 	int r = transaction_begin(index, TRANSACTION_CATALOG, &open);
 
+	if (r == 0)
+		r = no_child_else(damage, index, id);
 	if (r == 0)
 		r = discard_snapshot(index, id);
 	return r < 0 ? r : transaction_commit(&open);
@@ -268,7 +287,7 @@ static int remove_all(struct damage *damage, struct index *index, struct damage_
 
 	for (size_t i = damage->nsnapshots; r == 0 && i > 0; i--) {
 		name_find(index, damage->snapshots[i - 1], name, sizeof(name));
-		r = remove_one(index, damage->snapshots[i - 1]);
+		r = remove_one(damage, index, damage->snapshots[i - 1]);
 		if (r < 0)
 			return r;
 		report->snapshots++;
