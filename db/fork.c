@@ -138,6 +138,29 @@ static int row_seal(struct draft *draft, const struct sums *sums)
 	return r;
 }
 
+/* The sums were made of the maps in memory; whoever opens the snapshot has the index.
+ * What does not agree stays a draft, which can be written still. */
+static int sums_prove(struct draft *draft, const struct sums *sums)
+{
+	AUTO(map_free_at) struct map *mem = NULL;
+	AUTO(map_free_at) struct map *layer = NULL;
+	struct snapshot_row row;
+	int r = catalog_find_id(draft->index, draft->id, &row);
+
+	if (r < 0)
+		return r;
+	row.state = SNAPSHOT_SEALED; /* nothing pending counts */
+	memcpy(row.digest, sums->digest, DIGEST_BYTES);
+	memcpy(row.layer_digest, sums->layer_digest, DIGEST_BYTES);
+	row.data_pages = sums->data_pages;
+	row.layer_data = sums->layer_data;
+	row.layer_zero = sums->layer_zero;
+	r = resolve_maps(draft->index, &row, &mem, &layer, NULL);
+	if (r == 0)
+		r = resolve_prove(draft->index, &row, mem, layer);
+	return r < 0 ? fail_prefix(r, "what the index holds of it is not what was written") : 0;
+}
+
 /* What it has of its parent until now becomes its own. */
 static int vmstate_own(struct draft *draft)
 {
@@ -158,6 +181,8 @@ static int seal_locked(struct draft *draft, struct snapshot_row *ret_row)
 
 	if (r == 0)
 		r = sums_make(draft, &sums);
+	if (r == 0)
+		r = sums_prove(draft, &sums);
 	if (r == 0)
 		r = transaction_begin(draft->index, TRANSACTION_CATALOG, &open);
 	if (r == 0)
