@@ -103,10 +103,13 @@ static int side_run_once(const struct side *side, struct sample *ret)
 	return r < 0 ? fail_prefix(r, "%s", side->name) : 0;
 }
 
-static int pair_run(const struct comparison *c, size_t i, struct sample *a, struct sample *b)
+static int pair_run(const struct measuring *m, const struct comparison *c, size_t i,
+		    struct sample *a, struct sample *b)
 {
 	int r;
 
+	if (m->stop && *m->stop)
+		return fail_with(-EINTR, "stopped by a signal");
 	if (i % 2) {
 		r = side_run_once(&c->b, b);
 		return r < 0 ? r : side_run_once(&c->a, a);
@@ -124,9 +127,9 @@ int measure(struct measuring *m, const struct comparison *c)
 	if (!a || !b)
 		return fail_with(-ENOMEM, "out of memory");
 	if (!m->once)
-		r = pair_run(c, 0, &a[0], &b[0]);
+		r = pair_run(m, c, 0, &a[0], &b[0]);
 	for (size_t i = 0; r == 0 && i < m->pairs; i++)
-		r = pair_run(c, i, &a[i], &b[i]);
+		r = pair_run(m, c, i, &a[i], &b[i]);
 	for (size_t goal = 0; r == 0 && goal < c->ngoals; goal++)
 		r = figure_make(m, c, goal, a, b, m->pairs);
 	return r;

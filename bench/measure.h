@@ -11,6 +11,7 @@
 #ifndef PAGODA_BENCH_MEASURE_H
 #define PAGODA_BENCH_MEASURE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -79,7 +80,8 @@ struct figure {
 struct measuring {
 	const char *row; /* that runs */
 	size_t pairs;
-	bool once; /* no run that is not counted */
+	bool once;			   /* no run that is not counted */
+	const volatile sig_atomic_t *stop; /* borrowed: not 0, and the next run is -EINTR */
 	struct figure *figures;
 	size_t nfigures;
 };

@@ -47,6 +47,10 @@ static pid_t start(int cpu)
 	if (pid != 0)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* process_stop() ends it; a terminal's signal is for us, who end it then */
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
 	if (getppid() != parent || place_pin(cpu) < 0)
 		_exit(EXIT_CANNOT_RUN);
 	return 0;

@@ -37,6 +37,7 @@ void report_begin(const struct bench *bench, FILE *out)
 		units_format_size(disk, image->disk_bytes),
 		image->disk_bytes < image->size * 95 / 100 ? "sparse" : "dense",
 		bench->measuring.pairs);
+	fflush(out);
 }
 
 static const char *comparison_sign(enum ratio ratio)

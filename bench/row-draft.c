@@ -122,7 +122,7 @@ static int compare_syncs(struct bench *bench)
 	return r < 0 ? r : stopped;
 }
 
-/* Takes the view of the other rows away, makes a store of our own with a draft. */
+/* A store of our own with a draft. */
 static int draft_make(struct bench *bench)
 {
 	char store[PATH_MAX];

@@ -56,6 +56,24 @@ static const struct option_row options[] = {
 	{.name = ""},
 };
 
+static volatile sig_atomic_t stop;
+
+static void stop_set(UNUSED int number)
+{
+	stop = 1;
+}
+
+/* What is mounted and made is taken away all the same. */
+static void stop_on_signals(void)
+{
+	struct sigaction action = {.sa_handler = stop_set, .sa_flags = SA_RESTART};
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
 static void list_print(void)
 {
 	for (const struct row *row = rows; row->name; row++)
@@ -99,6 +117,7 @@ static int begin(const struct arguments *args, struct bench *bench)
 		r = place_make(parent ? parent : "/tmp", bench->dir);
 	if (r < 0)
 		return r;
+	bench->measuring.stop = &stop;
 	bench->measuring.once = args->once;
 	bench->measuring.pairs = args->once ? 1 : args->pairs;
 	bench->largest = args->largest;
@@ -108,8 +127,11 @@ static int begin(const struct arguments *args, struct bench *bench)
 
 static void end(struct bench *bench)
 {
-	if (bench->has_view && bench_unmount(bench, bench->view) < 0)
-		log_warning("%s stays mounted: %s", bench->view, fail_text(-EIO));
+	int r = bench->has_view ? bench_unmount(bench, bench->view) : 0;
+
+	if (r < 0)
+		log_warning("%s stays mounted, and %s is left: %s", bench->view, bench->dir,
+			    fail_text(r));
 	else if (bench->dir[0])
 		place_remove(bench->dir);
 	image_free(&bench->image);
@@ -138,7 +160,7 @@ static int rows_run(struct bench *bench, const struct row *const *chosen, size_t
 	int worst = 0;
 
 	report_begin(bench, stdout);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && !stop; i++) {
 		int r = chosen[i]->run ? row_run(bench, chosen[i]) : 0;
 
 		report_row(bench, chosen[i], r < 0 ? fail_text(r) : NULL, stdout);
@@ -205,7 +227,7 @@ int main(int argc, char **argv)
 	int n;
 
 	log_init("bench", LOG_LEVEL_INFO);
-	signal(SIGPIPE, SIG_IGN);
+	stop_on_signals();
 	operand = options_parse(options, &args, argc, argv, true);
 	n = operand < 0 ? operand : rows_choose(argv + operand, argc - operand, chosen);
 	if (n == 0 || (n > 0 && args.pairs == 0))

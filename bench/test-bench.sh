@@ -67,6 +67,18 @@ expect 3 "$work/wrong/bench/run" --once --made 2M 2 >wrong.txt 2>&1
 expect_text 'wrong bytes' wrong.txt
 [ -z "$(ls tmp)" ] || fail "it leaves $(ls tmp) behind after a failure"
 
+# A signal ends it, and nothing is left.
+mkfifo said
+"$top_builddir/bench/run" --made 2M --pairs 100000 1 >said &
+bench_pid=$!
+started $bench_pid
+read -r _ <said
+kill -TERM $bench_pid
+wait $bench_pid
+[ $? -eq 1 ] || fail "a stopped bench does not end with 1"
+ended $bench_pid
+[ -z "$(ls tmp)" ] || fail "it leaves $(ls tmp) behind when stopped"
+
 expect 2 bench no-such-row 2>/dev/null
 expect 2 bench --pairs 0 2>/dev/null
 exit 0
