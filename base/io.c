@@ -83,20 +83,28 @@ int io_sync_dir(const char *path)
 	return 0;
 }
 
+int io_parent(const char *path, char dir[PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+	size_t len = slash ? (size_t)(slash - path) : 0;
+
+	if (!slash || slash == path) {
+		strcpy(dir, slash ? "/" : ".");
+		return 0;
+	}
+	if (len >= PATH_MAX)
+		return -ENAMETOOLONG;
+	memcpy(dir, path, len);
+	dir[len] = '\0';
+	return 0;
+}
+
 int io_sync_parent(const char *path)
 {
 	char dir[PATH_MAX];
-	const char *slash = strrchr(path, '/');
+	int r = io_parent(path, dir);
 
-	if (!slash)
-		return io_sync_dir(".");
-	if (slash == path)
-		return io_sync_dir("/");
-	if ((size_t)(slash - path) >= sizeof(dir))
-		return -ENAMETOOLONG;
-	memcpy(dir, path, (size_t)(slash - path));
-	dir[slash - path] = '\0';
-	return io_sync_dir(dir);
+	return r < 0 ? r : io_sync_dir(dir);
 }
 
 void io_own_like(int fd, const char *path)

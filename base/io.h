@@ -6,6 +6,7 @@
 #ifndef PAGODA_BASE_IO_H
 #define PAGODA_BASE_IO_H
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -24,6 +25,9 @@ int io_pwrite_full(int fd, const void *buf, size_t len, uint64_t off) MUST_CHECK
 
 /* Makes the directory entries of path durable. -errno of open(2), fsync(2). */
 int io_sync_dir(const char *path) MUST_CHECK;
+
+/* The directory that path is in: "." for a bare name. -ENAMETOOLONG. */
+int io_parent(const char *path, char dir[PATH_MAX]) MUST_CHECK;
 
 /* Makes the entry of path itself durable: syncs the directory it is in. */
 int io_sync_parent(const char *path) MUST_CHECK;

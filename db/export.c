@@ -7,10 +7,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +22,7 @@
 #include "db/store.h"
 
 #define CHUNK_BYTES (1U << 20)
+#define LINK_TRIES 16
 
 /* What is written, and whereto. */
 struct job {
@@ -114,32 +118,175 @@ static int check_holes(const struct job *job)
 	return 0;
 }
 
-/* Into a new file beside path, which then takes its place. */
+/* The new file: without a name until it is complete, so that nothing is left of an
+ * export that is killed; or, where that cannot be had, beside path with tmp as its
+ * name. */
+struct target {
+	int fd;		    /* owned */
+	char dir[PATH_MAX]; /* path is in it */
+	char tmp[PATH_MAX]; /* "": no name yet */
+};
+
+/* The file systems that have no O_TMPFILE say so in one of these ways. */
+static bool is_unsupported(int error)
+{
+	return error == EOPNOTSUPP || error == EISDIR || error == ENOSYS || error == EINVAL;
+}
+
+/* A file without a name gets one through /proc, see open(2). */
+static void nameless_path(int fd, char path[32])
+{
+	snprintf(path, 32, "/proc/self/fd/%d", fd);
+}
+
+/* -EOPNOTSUPP where there are none. */
+static int open_nameless(const char *dir)
+{
+	char proc[32];
+	AUTO_CLOSE int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return is_unsupported(errno) ? -EOPNOTSUPP : -errno;
+	nameless_path(fd, proc);
+	return access(proc, F_OK) < 0 ? -EOPNOTSUPP : TAKE_FD(fd);
+}
+
+static int target_open(struct target *target, const char *path)
+{
+	int r = io_parent(path, target->dir);
+
+	target->tmp[0] = '\0';
+	if (r == 0)
+		r = open_nameless(target->dir);
+	if (r == -EOPNOTSUPP) {
+		int n = snprintf(target->tmp, sizeof(target->tmp), "%s.XXXXXX", path);
+
+		if ((size_t)n >= sizeof(target->tmp)) {
+			target->tmp[0] = '\0';
+			return -ENAMETOOLONG;
+		}
+		r = mkostemp(target->tmp, O_CLOEXEC);
+		if (r < 0) {
+			r = -errno;
+			target->tmp[0] = '\0';
+		}
+	}
+	target->fd = r;
+	return MIN(r, 0);
+}
+
+/* Gives the file a name nobody has, as a link replaces nothing. */
+static int link_aside(struct target *target, const char *proc)
+{
+	int r = -EEXIST;
+
+	for (int tries = 0; r == -EEXIST && tries < LINK_TRIES; tries++) {
+		uint64_t random;
+		int n;
+
+		if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+			return -errno;
+		n = snprintf(target->tmp, sizeof(target->tmp), "%s/.pagoda-%016" PRIx64,
+			     target->dir, random);
+		if ((size_t)n >= sizeof(target->tmp))
+			r = -ENAMETOOLONG;
+		else
+			r = linkat(AT_FDCWD, proc, AT_FDCWD, target->tmp, AT_SYMLINK_FOLLOW) < 0
+				    ? -errno
+				    : 0;
+	}
+	if (r < 0)
+		target->tmp[0] = '\0';
+	return r;
+}
+
+/* The complete file takes its name, or that of the file that has it. */
+static int target_name(struct target *target, const char *path)
+{
+	char proc[32];
+	int r = 0;
+
+	nameless_path(target->fd, proc);
+	if (!target->tmp[0]) {
+		if (linkat(AT_FDCWD, proc, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
+			return 0;
+		r = errno == EEXIST ? link_aside(target, proc) : -errno;
+	}
+	if (r == 0 && rename(target->tmp, path) < 0)
+		r = -errno;
+	if (r == 0)
+		target->tmp[0] = '\0';
+	return r;
+}
+
+/* The same, and no signal that ends the process comes between its two steps. */
+static int target_place(struct target *target, const char *path)
+{
+	sigset_t all;
+	sigset_t former;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &former);
+	r = target_name(target, path);
+	/* the link is of the file: with that its name is as durable as the directory */
+	if (r == 0 && fsync(target->fd) < 0)
+		r = -errno;
+	if (target->tmp[0])
+		unlink(target->tmp);
+	target->tmp[0] = '\0';
+	pthread_sigmask(SIG_SETMASK, &former, NULL);
+	return r;
+}
+
+/* As long as it is not placed it goes. */
+static void target_close(struct target *target)
+{
+	if (target->tmp[0])
+		unlink(target->tmp);
+	if (target->fd >= 0)
+		close(target->fd);
+}
+
+/* All that path is to be, durably, into job->fd. */
+static int fill_file(struct job *job)
+{
+	int r;
+
+	job->sparse = true;
+	r = write_all(job);
+	if (r == 0 && (ftruncate(job->fd, (off_t)snapshot_row(job->snapshot)->size) < 0 ||
+		       fsync(job->fd) < 0))
+		r = fail_with(-errno, "%s: %s", job->path, strerror(errno));
+	return r == 0 && job->view == MAP_DIFF ? check_holes(job) : r;
+}
+
+/* Into a new file, which then takes the place of path. */
 static int export_file(struct job *job)
 {
 	const char *path = job->path;
-	char tmp[PATH_MAX];
-	AUTO_CLOSE int fd = -1;
+	struct target target;
+	struct stat st;
 	int r;
 
-	if ((size_t)snprintf(tmp, sizeof(tmp), "%s.XXXXXX", path) >= sizeof(tmp))
-		return fail_with(-ENAMETOOLONG, "%.60s...: the path is too long", path);
-	fd = mkostemp(tmp, O_CLOEXEC);
-	if (fd < 0)
+	/* a name that no file can have is told before the work, not behind it */
+	if (lstat(path, &st) < 0 && errno != ENOENT)
 		return fail_with(-errno, "%s: %s", path, strerror(errno));
-	job->fd = fd;
-	job->sparse = true;
-	r = write_all(job);
-	if (r == 0 &&
-	    (ftruncate(fd, (off_t)snapshot_row(job->snapshot)->size) < 0 || fsync(fd) < 0))
-		r = fail_with(-errno, "%s: %s", path, strerror(errno));
-	if (r == 0 && job->view == MAP_DIFF)
-		r = check_holes(job);
-	if (r == 0 && rename(tmp, path) < 0)
-		r = fail_with(-errno, "%s: %s", path, strerror(errno));
+	r = target_open(&target, path);
+
 	if (r < 0)
-		unlink(tmp);
-	return r < 0 ? r : io_sync_parent(path);
+		return fail_with(r, "%s: %s", path, strerror(-r));
+	job->fd = target.fd;
+	r = fill_file(job);
+	if (r == 0) {
+		r = target_place(&target, path);
+		if (r == 0)
+			r = io_sync_parent(path);
+		if (r < 0)
+			r = fail_with(r, "%s: %s", path, strerror(-r));
+	}
+	target_close(&target);
+	return r;
 }
 
 /* Into what is there: standard output, a pipe, a block device. */

@@ -11,7 +11,8 @@
 #include "db/snapshot.h"
 
 /* Writes the image (MAP_MEM) to path, holes as holes. The file appears complete and
- * durable or not at all; an existing regular file is replaced, anything else
+ * durable or not at all, and on file systems with O_TMPFILE nothing else appears, also
+ * where the process is killed; an existing regular file is replaced, anything else
  * (and "-") is written to as it is, holes as zeros.
  *
  * With MAP_DIFF this layer alone: what it does not have is a hole, and its zero pages

@@ -253,6 +253,7 @@ tests_diff_file_LDADD =
 CORE_SCRIPT_TESTS += \
 	tests/test-cli-commands.sh \
 	tests/test-cli-errors.sh \
+	tests/test-cli-export.sh \
 	tests/test-cli-import.sh \
 	tests/test-cli-layers.sh
 SCRIPT_TESTS += \
