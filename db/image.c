@@ -11,11 +11,14 @@
 #include <sys/ioctl.h>
 #include <linux/fs.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/fail.h"
 #include "base/io.h"
 #include "db/store.h"
+
+#define DEV_NULL makedev(1, 3)
 
 struct image {
 	int fd;		  /* borrowed */
@@ -116,6 +119,13 @@ static int size_find(struct image *image, const struct stat *st)
 			return fail_with(-errno, "%s: %s", image->name, strerror(errno));
 		image->is_file = true;
 	}
+	/* /dev/zero has no end and a terminal no image; /dev/null, which may be what a closed
+	 * standard input has become, is empty */
+	if (S_ISCHR(st->st_mode) && st->st_rdev != DEV_NULL)
+		return fail_with(-EINVAL,
+				 "%s is a character device, which has no end: give a file, a block "
+				 "device or a pipe",
+				 image->name);
 	if (S_ISDIR(st->st_mode))
 		return fail_with(-EINVAL,
 				 "%s is a directory: give the memory file in it, or use "

@@ -30,7 +30,8 @@ struct image_rules {
 };
 
 /* fd is borrowed; name is how messages call it, borrowed, as rules. -EINVAL where the
- * size is 0, no multiple of a page or against the rules, as far as it is known. */
+ * size is 0, no multiple of a page or against the rules, as far as it is known, and of a
+ * directory or a character device. */
 int image_open(int fd, const char *name, const struct image_rules *rules,
 	       struct image **ret) MUST_CHECK;
 void image_close(struct image *image);

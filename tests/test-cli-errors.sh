@@ -154,6 +154,13 @@ refused 6 "4097" import x odd
 refused 6 "import x: empty" import x empty
 refused 6 "import x: missing: No such file" import x missing
 refused 6 "import x: dir is a directory" import x dir
+for device in /dev/zero /dev/full; do
+	expect 6 timeout 20 "$top_builddir/pagoda" import x $device 2>err
+	expect_text "import x: $device is a character device" err
+done
+expect 6 timeout 20 "$top_builddir/pagoda" import x - </dev/zero 2>err
+expect_text "import x: standard input is a character device" err
+refused 6 "import x: standard input is empty" import x - </dev/null
 refused 6 "import x: missing: No such file" import x image --vmstate missing
 refused 6 "import x: missing: No such file" import x --from-dir missing
 refused 6 "standard input is empty" import x - <&-
