@@ -28,6 +28,7 @@ struct drafts {
 	pthread_mutex_t lock;
 	struct draft *first; /* list, protected by lock */
 	/* Protected by lock: what the kernel has cached; a ring. */
+	uint64_t losses; /* how often that was what could not be written */
 	size_t nseen;
 	size_t next_seen;
 	struct seen {

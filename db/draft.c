@@ -448,6 +448,14 @@ int draft_open(struct drafts *drafts, struct index *index, uint64_t id, bool wri
 	return fail_with(r, "%s", text);
 }
 
+void draft_hold(struct draft *draft)
+{
+	pthread_mutex_lock(&draft->all->lock);
+	draft->handles++;
+	draft->writers++;
+	pthread_mutex_unlock(&draft->all->lock);
+}
+
 const char *draft_name(const struct draft *draft)
 {
 	return draft->name;
@@ -481,7 +489,8 @@ void draft_seen_advance(struct draft *draft, uint64_t before, uint64_t now)
 	pthread_mutex_unlock(&draft->all->lock);
 }
 
-bool drafts_seen(struct drafts *drafts, uint64_t id, enum draft_part which, uint64_t version)
+bool drafts_seen(struct drafts *drafts, uint64_t id, enum draft_part which, uint64_t version,
+		 uint64_t *ret_losses)
 {
 	const struct seen *seen;
 	bool same;
@@ -489,21 +498,36 @@ bool drafts_seen(struct drafts *drafts, uint64_t id, enum draft_part which, uint
 	pthread_mutex_lock(&drafts->lock);
 	seen = seen_find(drafts, id);
 	same = seen && seen->versions[which] == version;
+	*ret_losses = drafts->losses;
 	pthread_mutex_unlock(&drafts->lock);
 	return same;
 }
 
-void drafts_set_seen(struct drafts *drafts, uint64_t id, enum draft_part which, uint64_t version)
+void drafts_set_seen(struct drafts *drafts, uint64_t id, enum draft_part which, uint64_t version,
+		     uint64_t losses)
 {
 	struct seen *seen;
 
 	pthread_mutex_lock(&drafts->lock);
 	seen = seen_find(drafts, id);
-	if (!seen) {
+	if (!seen && losses == drafts->losses) {
 		seen = &drafts->seen[drafts->next_seen++ % SEEN_MOST];
 		drafts->nseen = MIN(MAX(drafts->nseen, drafts->next_seen), (size_t)SEEN_MOST);
 		*seen = (struct seen){.id = id};
 	}
-	seen->versions[which] = version;
+	if (losses == drafts->losses)
+		seen->versions[which] = version;
+	pthread_mutex_unlock(&drafts->lock);
+}
+
+void drafts_lost(struct drafts *drafts, uint64_t id, enum draft_part which)
+{
+	struct seen *seen;
+
+	pthread_mutex_lock(&drafts->lock);
+	drafts->losses++;
+	seen = seen_find(drafts, id);
+	if (seen)
+		seen->versions[which] = 0; /* no draft has that */
 	pthread_mutex_unlock(&drafts->lock);
 }

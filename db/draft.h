@@ -51,6 +51,9 @@ int draft_open(struct drafts *drafts, struct index *index, uint64_t id, bool wri
  * not stored is kept, with the lease, for the next writer. */
 int draft_close(struct draft *draft, bool writer);
 
+/* One more handle of a writer, for one: nothing is waited for. */
+void draft_hold(struct draft *draft);
+
 /* By which it was opened first. */
 const char *draft_name(const struct draft *draft);
 
@@ -120,6 +123,10 @@ int draft_vmstate_truncate(struct draft *draft, uint64_t size) MUST_CHECK;
  * version. Is it this one? If not, whoever asks has it dropped, and says so with
  * drafts_set_seen once that is done for sure: until then every open does the same.
  * which tells the files of a snapshot apart.
+ *
+ * What the kernel has cached may also be what it could not write: drafts_lost says so,
+ * and takes back what drafts_seen would say. losses tells whether it was called between
+ * the two.
  */
 enum draft_part {
 	DRAFT_MEM,
@@ -127,8 +134,11 @@ enum draft_part {
 	DRAFT_DIFF, /* once sealed */
 	DRAFT_FILES,
 };
-bool drafts_seen(struct drafts *drafts, uint64_t id, enum draft_part which, uint64_t version);
-void drafts_set_seen(struct drafts *drafts, uint64_t id, enum draft_part which, uint64_t version);
+bool drafts_seen(struct drafts *drafts, uint64_t id, enum draft_part which, uint64_t version,
+		 uint64_t *ret_losses);
+void drafts_set_seen(struct drafts *drafts, uint64_t id, enum draft_part which, uint64_t version,
+		     uint64_t losses);
+void drafts_lost(struct drafts *drafts, uint64_t id, enum draft_part which);
 
 /* The version that reads show; grows with each change. */
 uint64_t draft_version(struct draft *draft);

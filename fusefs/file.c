@@ -37,6 +37,7 @@ struct file {
 	struct draft_file drafted; /* of a draft, with draft set: then neither of the two */
 	uint64_t version;	   /* of what was a draft, else 0 */
 	bool drops;		   /* its open had the kernel drop older pages */
+	uint64_t losses;	   /* by then: see drafts_lost */
 	uint64_t npages;	   /* of the image */
 	bool fixed;		   /* its bytes never change */
 	bool writer;
@@ -135,7 +136,7 @@ static void note_seen(struct file_table *table, const struct file *file)
 	uint64_t version =
 		file->drafted.writer ? draft_version(file->drafted.draft) : file->version;
 
-	drafts_set_seen(table->drafts, node_id(file->number), part_of(file), version);
+	drafts_set_seen(table->drafts, node_id(file->number), part_of(file), version, file->losses);
 }
 
 static int file_free(struct file_table *table, struct file *file)
@@ -281,6 +282,11 @@ void file_close_all(struct file_table *table)
 		(void)!file_close(table, table->newest); /* drafts_free tells what is lost */
 }
 
+uint64_t file_number(const struct file *file)
+{
+	return file->number;
+}
+
 const char *file_name(const struct file *file)
 {
 	return file->name;
@@ -301,8 +307,8 @@ bool file_keeps_cache(struct file_table *table, struct file *file)
 	if (file->version == 0 ||
 	    !(node_type(kind)->is_drafted || (kind == NODE_DIFF && file->fixed)))
 		return file->fixed;
-	file->drops =
-		!drafts_seen(table->drafts, node_id(file->number), part_of(file), file->version);
+	file->drops = !drafts_seen(table->drafts, node_id(file->number), part_of(file),
+				   file->version, &file->losses);
 	return !file->drops;
 }
 
@@ -409,6 +415,15 @@ int file_write(struct file *file, struct pages *pages, uint64_t off, bool append
 	}
 	pthread_mutex_unlock(&file->lock);
 	return r;
+}
+
+struct draft *file_lose(struct file_table *table, struct file *file)
+{
+	if (!file->drafted.writer)
+		return NULL;
+	drafts_lost(table->drafts, node_id(file->number), part_of(file));
+	draft_hold(file->drafted.draft);
+	return file->drafted.draft;
 }
 
 int file_zero(struct file *file, struct pages *pages, uint64_t off, uint64_t len)

@@ -25,6 +25,7 @@
 #include "db/index.h"
 #include "db/pages.h"
 
+struct draft;
 struct drafts;
 struct file;
 
@@ -61,6 +62,9 @@ int file_close(struct file_table *table, struct file *file);
 /* Lets go of all: for after the last request. */
 void file_close_all(struct file_table *table);
 
+/* Of its node. */
+uint64_t file_number(const struct file *file);
+
 /* "guest-a/mem", by the snapshot's name at open. */
 const char *file_name(const struct file *file);
 
@@ -88,6 +92,15 @@ int file_seek(struct file *file, int64_t off, bool data, uint64_t *ret_off) MUST
  * see drafts_make_room. */
 int file_write(struct file *file, struct pages *pages, uint64_t off, bool append, const void *buf,
 	       size_t len, size_t *ret_len) MUST_CHECK;
+
+/*
+ * A write failed, which is not answered yet. The kernel may show what it was to write
+ * as what is there, until its pages are dropped: from here on every open has that done.
+ * For those who have it open already the caller does it after the answer, and until
+ * then holds the draft, which keeps it from being sealed: returns a writer's handle for
+ * draft_close. NULL where no draft was written to.
+ */
+struct draft *file_lose(struct file_table *table, struct file *file);
 
 /* Makes a range of a file of a draft zero, inside the file. -EROFS, -EOPNOTSUPP for a
  * working set, -EAGAIN as above. */

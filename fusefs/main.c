@@ -177,7 +177,7 @@ static int begin(const struct request *request, struct view *view, struct thread
 	if (r < 0)
 		return r;
 	mount_tune(mount);
-	r = notifier_start(mount->session, &view->notifier);
+	r = notifier_start(mount->session, view, &view->notifier);
 	if (r == 0)
 		r = storing_start(view->storing, view);
 	return r < 0 ? r : threads_start(threads, mount->session);
@@ -226,6 +226,7 @@ static int run_view(const struct request *request, struct store *store, struct m
 	if (ready_fd >= 0)
 		daemon_ready(ready_fd);
 	code = end_of_view(threads, mount, signals);
+	notifier_stop(view.notifier);
 	storing_close(TAKE_PTR(storing));
 	notifier_close(view.notifier);
 	file_close_all(&view.files);

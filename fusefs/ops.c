@@ -8,8 +8,8 @@
  * (It still drops them when such a handle is mapped privately; there is no flag
  * against that.)
  *
- * The kernel is never notified of anything: a notification from a request
- * handler can wait for that very request.
+ * The kernel is never notified of anything from here: a notification from a request
+ * handler can wait for that very request. notifier.c does it.
  */
 #include "config.h"
 
@@ -271,7 +271,7 @@ static void op_write(fuse_req_t req, UNUSED fuse_ino_t ino, const char *data, si
 	if (r == -EAGAIN)
 		storing_write(view_of(req)->storing, req, file, (uint64_t)off, append, data, size);
 	else if (r < 0)
-		reply_failure(req, "write", file_name(file), r);
+		storing_write_failed(view_of(req)->storing, req, file, (uint64_t)off, size, r);
 	else
 		fuse_reply_write(req, len);
 }

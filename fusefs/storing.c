@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,11 +30,12 @@
 struct job {
 	/* Does it, or with a negative err answers with that; returns what came of it. */
 	int (*run)(struct storing *storing, struct job *job, int err);
-	fuse_req_t req;	   /* NULL where nobody waits for an answer */
-	struct file *file; /* NULL to truncate what is not open */
-	uint64_t number;   /* of the node; not to store or write */
-	uint64_t size;	   /* to truncate to; of bytes to write or zero */
-	uint64_t off;	   /* to write or zero at */
+	fuse_req_t req;	     /* NULL where nobody waits for an answer */
+	struct file *file;   /* NULL to truncate what is not open */
+	struct draft *draft; /* to let go, else NULL */
+	uint64_t number;     /* of the node; not to store or write */
+	uint64_t size;	     /* to truncate to; of bytes to write or zero */
+	uint64_t off;	     /* to write or zero at */
 	bool append;
 	char *data;		    /* owned: to write; else NULL */
 	struct fuse_file_info open; /* to open */
@@ -130,12 +132,26 @@ static int run_write(struct storing *storing, struct job *job, int err)
 	size_t len = 0;
 	int r = err < 0 ? err : write_with_room(storing, job, &len);
 
-	if (r < 0)
-		reply_failure(job->req, "write", file_name(job->file), r);
+	if (r < 0 && job->data)
+		storing_write_failed(storing, job->req, job->file, job->off, (size_t)job->size, r);
+	else if (r < 0)
+		reply_failure(job->req, "zeroing", file_name(job->file), r);
 	else if (job->data)
 		fuse_reply_write(job->req, len);
 	else
 		fuse_reply_err(job->req, 0);
+	return r;
+}
+
+static int run_let_go(struct storing *storing, struct job *job, UNUSED int err)
+{
+	char name[SNAPSHOT_NAME_MAX + 1];
+	int r;
+
+	snprintf(name, sizeof(name), "%s", draft_name(job->draft));
+	r = draft_close(job->draft, true);
+	if (r < 0)
+		reply_log(storing->view, "closing", name, r);
 	return r;
 }
 
@@ -302,6 +318,23 @@ void storing_open(struct storing *storing, fuse_req_t req, uint64_t number,
 	submit(storing, &(struct job){.run = run_open, .req = req, .number = number, .open = *fi});
 }
 
+void storing_write_failed(struct storing *storing, fuse_req_t req, struct file *file, uint64_t off,
+			  size_t len, int err)
+{
+	uint64_t number = file_number(file);
+	struct draft *draft = file_lose(&storing->view->files, file);
+
+	reply_failure(req, "write", file_name(file), err);
+	/* the file may be gone by now */
+	if (draft)
+		notifier_lose(storing->view->notifier, number, off, len, draft);
+}
+
+void storing_let_go(struct storing *storing, struct draft *draft)
+{
+	submit(storing, &(struct job){.run = run_let_go, .draft = draft});
+}
+
 void storing_write(struct storing *storing, fuse_req_t req, struct file *file, uint64_t off,
 		   bool append, const void *data, size_t len)
 {
@@ -317,7 +350,8 @@ void storing_write(struct storing *storing, fuse_req_t req, struct file *file, u
 		memcpy(job.data, data, len);
 		submit(storing, &job);
 	} else {
-		reply_failure(req, "write", file_name(file), fail_with(-ENOMEM, "out of memory"));
+		storing_write_failed(storing, req, file, off, len,
+				     fail_with(-ENOMEM, "out of memory"));
 	}
 }
 

@@ -24,6 +24,7 @@
 #include "fusefs/fuse.h"
 #include "fusefs/view.h"
 
+struct draft;
 struct storing;
 
 /* Main thread. Opens what the thread needs; starts none. store is borrowed.
@@ -55,6 +56,14 @@ void storing_truncate(struct storing *storing, fuse_req_t req, uint64_t number, 
 /* file_write of a draft, once there is room: stores for that. data is copied. */
 void storing_write(struct storing *storing, fuse_req_t req, struct file *file, uint64_t off,
 		   bool append, const void *data, size_t len);
+
+/* Answers a write of len bytes at off that failed with err, and has the kernel drop
+ * what it may show of it. */
+void storing_write_failed(struct storing *storing, fuse_req_t req, struct file *file, uint64_t off,
+			  size_t len, int err);
+
+/* draft_close of a writer, whose failure is logged: never refused. */
+void storing_let_go(struct storing *storing, struct draft *draft);
 
 /* file_zero, as storing_write. */
 void storing_zero(struct storing *storing, fuse_req_t req, struct file *file, uint64_t off,

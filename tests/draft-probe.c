@@ -546,6 +546,33 @@ static int probe_full(char **argv)
 	die("there is room for everything");
 }
 
+/* ---- lost MEM: fills it through a shared map, which there is no room for. What it
+ * cannot write is gone then; says so, and at a byte on stdin stores what is there ---- */
+
+static int probe_lost(char **argv)
+{
+	int fd = must_open(argv[0], O_RDWR);
+	size_t size = (size_t)size_of(fd);
+	uint32_t *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	uint32_t x = 7;
+
+	if (map == MAP_FAILED)
+		die("mmap: %s", strerror(errno));
+	for (size_t i = 0; i < size / sizeof(*map); i++) {
+		x = x * 1664525 + 1013904223;
+		map[i] = x;
+	}
+	expect_errno("msync", msync(map, size, MS_SYNC), ENOSPC);
+	puts("lost");
+	fflush(stdout);
+	if (getchar() == EOF)
+		die("nobody made room");
+	must("munmap", munmap(map, size));
+	must("fsync with room", fsync(fd));
+	must("close with room", close(fd));
+	return 0;
+}
+
 static const struct {
 	const char *verb;
 	int arguments;
@@ -554,6 +581,7 @@ static const struct {
 	{"edges", 1, probe_edges},   {"maps", 1, probe_maps},	{"zero", 1, probe_zero},
 	{"random", 3, probe_random}, {"hold", 2, probe_hold},	{"write", 3, probe_write},
 	{"verify", 2, probe_verify}, {"image", 2, probe_image}, {"full", 2, probe_full},
+	{"lost", 1, probe_lost},
 };
 
 int main(int argc, char **argv)
