@@ -43,6 +43,7 @@ struct cli {
 			const char *format;
 			const char *from_dir;
 			const char *parent;
+			const char *codec;
 			bool diff;
 		} import;
 		struct {
@@ -60,6 +61,7 @@ struct cli {
 		} gc;
 		struct {
 			const char *name;
+			const char *codec;
 		} copy;
 		struct {
 			const char *options;

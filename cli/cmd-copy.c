@@ -19,6 +19,8 @@
 const struct option_row cmd_copy_options[] = {
 	{"name", 0, OPTION_TEXT, offsetof(struct cli, copy.name), "NAME", "what it is called there",
 	 NULL},
+	{"codec", 0, OPTION_TEXT, offsetof(struct cli, copy.codec), "CODEC",
+	 "of pages new to that store: lz4 (default) or zstd", NULL},
 	{.name = ""},
 };
 
@@ -68,8 +70,10 @@ int cmd_copy(struct cli *cli)
 		.name = cli->operands[0], .new_name = cli->copy.name, .progress = progress};
 	struct copy_report report;
 	struct snapshot_row row;
-	int r = cli_open(cli, &store, &index);
+	int r = cli->copy.codec ? codec_find(cli->copy.codec, &request.codec) : 0;
 
+	if (r == 0)
+		r = cli_open(cli, &store, &index);
 	if (r == 0)
 		r = other_open(cli, &other_store, &other);
 	if (r == 0)

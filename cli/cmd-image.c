@@ -41,6 +41,8 @@ const struct option_row cmd_import_options[] = {
 	 "keep only the pages that differ from that snapshot", NULL},
 	{"diff", 0, OPTION_FLAG, offsetof(struct cli, import.diff), NULL,
 	 "IMAGE is a diff over the parent: a hole is unchanged, zeros are data", NULL},
+	{"codec", 0, OPTION_TEXT, offsetof(struct cli, import.codec), "CODEC",
+	 "of pages new to the store: lz4 (default), or zstd: smaller, slower to read", NULL},
 	{.name = ""},
 };
 
@@ -183,6 +185,8 @@ int cmd_import(struct cli *cli)
 
 	if (r == 0)
 		r = catalog_check_name(request.name);
+	if (r == 0 && cli->import.codec)
+		r = codec_find(cli->import.codec, &request.codec);
 	if (r == 0)
 		r = cli_open(cli, &store, &index);
 	if (r == 0 && input.vmstate)

@@ -32,6 +32,7 @@
 #include "db/pages-private.h"
 #include "db/recent.h"
 #include "db/rows.h"
+#include "db/schema.h"
 #include "db/sql.h"
 #include "db/store-private.h"
 #include "db/transaction.h"
@@ -65,6 +66,7 @@ struct appender {
 	struct index *index; /* borrowed */
 	struct pages *pages; /* owned */
 	uint64_t snapshot;
+	enum codec codec;	    /* of a page that has to be encoded once more */
 	struct pack_writer *writer; /* owned; NULL before the first new page */
 	struct pack_writer *full;   /* owned; locked until its rows are committed, or NULL */
 	struct recent *recent;	    /* owned */
@@ -80,7 +82,7 @@ struct appender {
 	char plain[PAGE_BYTES]; /* for comparing */
 };
 
-int appender_new(struct index *index, uint64_t snapshot, struct appender **ret)
+int appender_new(struct index *index, uint64_t snapshot, enum codec codec, struct appender **ret)
 {
 	AUTO(appender_free_at) struct appender *a = calloc(1, sizeof(*a));
 	int r;
@@ -89,6 +91,7 @@ int appender_new(struct index *index, uint64_t snapshot, struct appender **ret)
 		return fail_with(-ENOMEM, "out of memory");
 	a->index = index;
 	a->snapshot = snapshot;
+	a->codec = codec;
 	r = pages_open(index, &a->pages);
 	if (r == 0)
 		r = recent_new(&a->recent);
@@ -153,7 +156,7 @@ static bool has_bytes(struct appender *a, const struct page_row *row, const void
 	if (a->writer && row->pack == pack_writer_number(a->writer)) {
 		r = pack_writer_read(a->writer, row->offset, packed, row->length);
 		if (r == 0)
-			r = page_decode(packed, row->length, row->hash, a->plain);
+			r = page_decode(row->codec, packed, row->length, row->hash, a->plain);
 	} else {
 		r = pages_load(a->pages, row, a->plain);
 	}
@@ -248,8 +251,10 @@ static int confirm_known(struct appender *a, struct step_page *page)
 static int restore(struct appender *a, struct step_page *page)
 {
 	char packed[PAGE_BYTES];
+	int r = page_encode(a->codec, a->kept[page->kept], packed, &page->row);
 
-	page->row.length = (uint32_t)page_encode(a->kept[page->kept], packed);
+	if (r < 0)
+		return r;
 	page->kind = STEP_NEW;
 	return append_block(a, &page->row, packed);
 }
@@ -293,15 +298,17 @@ static int write_row(struct appender *a, const struct page_row *row, uint64_t id
 	static const char sql[] = "INSERT INTO page (id, hash, pack, offset, length) "
 				  "VALUES (?1, ?2, ?3, ?4, ?5)";
 	sqlite3_stmt *insert;
-	int r = sql_get(a->index, sql, &insert);
+	int r = schema_need_codec(a->index, row->codec);
 
+	if (r == 0)
+		r = sql_get(a->index, sql, &insert);
 	if (r < 0)
 		return r;
 	sql_bind(insert, 1, id);
 	sql_bind(insert, 2, row->hash);
 	sql_bind(insert, 3, row->pack);
 	sql_bind(insert, 4, row->offset);
-	sql_bind(insert, 5, row->length);
+	sql_bind(insert, 5, page_row_length(row));
 	return sql_run(a->index, insert);
 }
 

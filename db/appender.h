@@ -15,6 +15,7 @@
 #include "base/attributes.h"
 #include "base/cleanup.h"
 #include "db/catalog.h"
+#include "db/codec.h"
 #include "db/index.h"
 #include "db/window.h"
 
@@ -27,8 +28,9 @@ struct appender_totals {
 	uint64_t stored_bytes; /* of those, in packs */
 };
 
-/* For the snapshot of that id; index is borrowed. */
-int appender_new(struct index *index, uint64_t snapshot, struct appender **ret) MUST_CHECK;
+/* For the snapshot of that id, whose windows are encoded with codec; index is borrowed. */
+int appender_new(struct index *index, uint64_t snapshot, enum codec codec,
+		 struct appender **ret) MUST_CHECK;
 
 /* What was appended since the last step is given back; packs are closed. */
 void appender_free(struct appender *appender);

@@ -109,7 +109,7 @@ static int copy_window(struct copy *copy, const struct snapshot *snapshot,
 	r = snapshot_read(snapshot, copy->pages, MAP_DIFF, first * PAGE_BYTES, window->plain,
 			  count * PAGE_BYTES);
 	if (r == 0)
-		r = window_classify(window, copy->to, copy->others, NULL);
+		r = window_classify(window, copy->to, copy->others, NULL, copy->request->codec);
 	if (r == 0)
 		r = appender_add(appender, window);
 	progress_add(copy->request->progress, count * PAGE_BYTES);
@@ -183,7 +183,7 @@ static int layer_copy(struct copy *copy, struct copy_layer *layer, uint64_t pare
 	row = snapshot_row(snapshot);
 	r = layer_begin(copy, layer, row, parent);
 	if (r == 0)
-		r = appender_new(copy->to, layer->new_id, &appender);
+		r = appender_new(copy->to, layer->new_id, copy->request->codec, &appender);
 	if (r == 0)
 		r = copy_runs(copy, snapshot, appender);
 	if (r == 0)

@@ -20,11 +20,13 @@
 #include "base/attributes.h"
 #include "base/progress.h"
 #include "db/catalog.h"
+#include "db/codec.h"
 #include "db/index.h"
 
 struct copy_request {
 	const char *name;	   /* here */
 	const char *new_name;	   /* there; NULL: the same */
+	enum codec codec;	   /* of the pages that are new to the other store */
 	struct progress *progress; /* borrowed, may be NULL */
 };
 

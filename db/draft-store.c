@@ -208,7 +208,7 @@ static int append_data(struct draft *draft, struct window *window, uint64_t pgno
 			(void)!overlay_find(draft->flushing, pgno + i, &plain);
 			memcpy(window->plain + i * PAGE_BYTES, plain, PAGE_BYTES);
 		}
-		r = window_classify(window, draft->index, draft->pages, NULL);
+		r = window_classify(window, draft->index, draft->pages, NULL, CODEC_LZ4);
 		if (r == 0)
 			r = appender_add(draft->appender, window);
 		pgno += n;
@@ -240,7 +240,9 @@ static int store_many(struct draft *draft, struct storing *storing)
 	struct many many = {.edit = {.begin = on_begin, .run = on_run, .end = on_end},
 			    .storing = storing};
 	uint64_t before = storing->version;
-	int r = draft->appender ? 0 : appender_new(draft->index, draft->id, &draft->appender);
+	int r = draft->appender
+			? 0
+			: appender_new(draft->index, draft->id, CODEC_LZ4, &draft->appender);
 
 	draft->nruns = 0;
 	if (r < 0)

@@ -261,12 +261,12 @@ static int block_read(struct repack *repack, const struct entry *entry, void *pa
 	n = io_pread_full(handle.fd, packed, row->length, row->offset);
 	pack_cache_put(store, &handle);
 	if (n < 0)
-		return fail_with((int)n, "pack %" PRIu32 ": reading %" PRIu32 " bytes: %s",
-				 row->pack, row->length, strerror((int)-n));
+		return fail_with((int)n, "pack %" PRIu32 ": reading %u bytes: %s", row->pack,
+				 row->length, strerror((int)-n));
 	if ((size_t)n < row->length)
 		return fail_with(-EBADMSG, "it is cut short at byte %" PRIu64,
 				 row->offset + (uint64_t)n);
-	r = page_decode(packed, row->length, row->hash, plain);
+	r = page_decode(row->codec, packed, row->length, row->hash, plain);
 	return r < 0 ? fail_prefix(r, "page row %" PRIu64 " at byte %" PRIu64, entry->id,
 				   entry->offset)
 		     : 0;
@@ -391,7 +391,7 @@ static int block_copy(struct repack *repack, const struct entry *entry)
 {
 	struct gc_pack *pack = pack_of(repack, entry);
 	char packed[PAGE_BYTES];
-	struct page_row row = {.length = entry->length};
+	struct page_row row = {.length = (uint16_t)entry->length};
 	int r = repack->gc->dry_run ? 0 : block_read(repack, entry, packed, &row);
 
 	if (r == -EBADMSG) {

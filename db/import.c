@@ -119,7 +119,7 @@ static int work(struct import *import, struct index *index, struct pages *pages)
 		}
 		r = image_read(import->image, &window->span, window->plain);
 		if (r == 0 && !window->span.hole)
-			r = window_classify(window, index, pages, same);
+			r = window_classify(window, index, pages, same, import->request->codec);
 		if (r < 0)
 			return r;
 		set_state(import, i, WINDOW_READY);
@@ -349,7 +349,7 @@ static int fill(struct import *import, struct index *index, uint64_t id,
 	AUTO(layer_free_at) struct layer *layer = NULL;
 	struct appender_totals totals;
 	struct layer_sums sums;
-	int r = appender_new(index, id, &appender);
+	int r = appender_new(index, id, import->request->codec, &appender);
 
 	if (r == 0)
 		r = layer_new(index, import->below, import->request->is_diff, appender, &layer);

@@ -15,11 +15,13 @@
 #include "base/attributes.h"
 #include "base/progress.h"
 #include "db/catalog.h"
+#include "db/codec.h"
 #include "db/store.h"
 
 struct import_request {
 	const char *name;
 	const char *parent;	   /* name of a sealed snapshot, NULL for none */
+	enum codec codec;	   /* of the pages that are new to the store */
 	bool is_diff;		   /* the image is a diff over the parent: a hole is unchanged */
 	int image_fd;		   /* borrowed; a file is read by holes, anything else to its end */
 	const char *image;	   /* how messages call it */

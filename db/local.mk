@@ -7,6 +7,7 @@ libdb_a_SOURCES = \
 	db/catalog.c db/catalog.h \
 	db/catalog-private.h \
 	db/check.c db/check.h \
+	db/codec.c db/codec.h \
 	db/compare.c db/compare.h \
 	db/copy.c db/copy.h \
 	db/copy-match.c \
@@ -61,7 +62,7 @@ libdb_a_SOURCES = \
 	db/transaction.c db/transaction.h \
 	db/window.c db/window.h
 
-DB_LIBS = libdb.a libbase.a $(SQLITE_LIBS) $(LZ4_LIBS) $(XXHASH_LIBS) $(JANSSON_LIBS)
+DB_LIBS = libdb.a libbase.a $(SQLITE_LIBS) $(LZ4_LIBS) $(ZSTD_LIBS) $(XXHASH_LIBS) $(JANSSON_LIBS)
 
 # The schema as a C string, included as "db/schema.sql.h".
 BUILT_SOURCES += db/schema.sql.h

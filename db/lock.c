@@ -4,7 +4,7 @@
  *
  *   0               the process lives (holders/PID only)
  *   1               the writer lock
- *   2               who collects garbage
+ *   2               who collects garbage or repacks
  *   LEASES + id     the lease of snapshot id
  *   WRITES + id     the write lease of draft id
  *
@@ -490,7 +490,7 @@ int locks_take_collector(struct locks *locks)
 		return fail_with(-EROFS, "the store cannot be written by this user or here");
 	r = byte_lock(locks->fd, F_WRLCK, BYTE_COLLECTOR);
 	if (r == -EAGAIN)
-		return fail_with(-EBUSY, "%s does so already",
+		return fail_with(-EBUSY, "one gc or repack runs at a time, and %s does so already",
 				 holder_find(locks, BYTE_COLLECTOR, text, sizeof(text)));
 	if (r < 0)
 		return fail_with(r, "lock of the store: %s", strerror(-r));

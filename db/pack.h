@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packs: files of LZ4 blocks, appended once and never changed.
+ * Packs: files of compressed pages, appended once and never changed.
  *
  * Layout: a header of 64 bytes, integers little-endian:
  *   0  8  "PAGODAPK"

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <lz4.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -29,25 +28,33 @@ bool page_is_zero(const void *plain)
 	return bytes[0] == 0 && memcmp(bytes, bytes + 1, PAGE_BYTES - 1) == 0;
 }
 
-size_t page_encode(const void *plain, void *packed)
+int page_encode(enum codec codec, const void *plain, void *packed, struct page_row *row)
 {
-	int n = LZ4_compress_default(plain, packed, PAGE_BYTES, PAGE_BYTES - 1);
+	size_t length = 0;
+	int r = codec_encode(codec, plain, packed, PAGE_BYTES - 1, &length);
 
-	if (n > 0)
-		return (size_t)n;
-	memcpy(packed, plain, PAGE_BYTES);
-	return PAGE_BYTES;
+	if (r < 0)
+		return r;
+	row->codec = length > 0 ? codec : CODEC_LZ4;
+	row->length = length > 0 ? (uint16_t)length : PAGE_BYTES;
+	if (length == 0)
+		memcpy(packed, plain, PAGE_BYTES);
+	return 0;
 }
 
-/* LZ4 is no check: three of four flipped bits still decode to 4096 wrong bytes. */
-int page_decode(const void *packed, size_t length, uint64_t hash, void *plain)
+/* No codec is a check: of LZ4 three of four flipped bits still decode to 4096 wrong
+ * bytes. */
+int page_decode(enum codec codec, const void *packed, size_t length, uint64_t hash, void *plain)
 {
 	uint64_t found;
+	int r = 0;
 
-	if (length == PAGE_BYTES)
+	if (length == PAGE_BYTES && codec == CODEC_LZ4)
 		memcpy(plain, packed, PAGE_BYTES);
-	else if (LZ4_decompress_safe(packed, plain, (int)length, PAGE_BYTES) != PAGE_BYTES)
-		return fail_with(-EBADMSG, "does not decode to a page");
+	else
+		r = codec_decode(codec, packed, length, plain);
+	if (r < 0)
+		return r;
 	found = page_hash(plain);
 	if (found != hash)
 		return fail_with(-EBADMSG, "its hash is %016" PRIx64 ", %016" PRIx64 " was stored",
@@ -57,6 +64,7 @@ int page_decode(const void *packed, size_t length, uint64_t hash, void *plain)
 
 bool page_row_is_sane(const struct page_row *row)
 {
-	return row->length > 0 && row->length <= PAGE_BYTES && row->pack > 0 &&
+	return row->length > 0 && row->length <= PAGE_BYTES && row->codec < CODECS &&
+	       (row->length < PAGE_BYTES || row->codec == CODEC_LZ4) && row->pack > 0 &&
 	       row->offset >= PACK_HEADER_BYTES && row->offset < PACK_BYTES_LIMIT;
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/attributes.h"
+#include "db/codec.h"
 #include "db/store.h"
 
 /* A page as the index describes it. */
@@ -17,20 +18,30 @@ struct page_row {
 	uint64_t hash;	 /* XXH3-64 of the plain page */
 	uint64_t offset; /* bytes, in the pack */
 	uint32_t pack;
-	uint32_t length; /* bytes; PAGE_BYTES: stored plain; 0: no such row */
+	uint16_t length; /* bytes; PAGE_BYTES: stored plain; 0: no such row */
+	uint16_t codec;	 /* enum codec; CODEC_LZ4 where stored plain */
 };
 
 uint64_t page_hash(const void *plain);
 
 bool page_is_zero(const void *plain);
 
-/* Encodes a page into packed, which has room for PAGE_BYTES; returns the length,
- * PAGE_BYTES where it does not compress. */
-size_t page_encode(const void *plain, void *packed);
+/* Encodes a page into packed, which has room for PAGE_BYTES; row gets length and codec:
+ * a page that does not compress is stored plain. With CODEC_LZ4 it cannot fail, else
+ * -ENOMEM and -EPROTONOSUPPORT. */
+int page_encode(enum codec codec, const void *plain, void *packed, struct page_row *row) MUST_CHECK;
 
-/* Decodes length bytes and proves the page against its hash. -EBADMSG with words
- * if it is anything else; plain then holds garbage. */
-int page_decode(const void *packed, size_t length, uint64_t hash, void *plain) MUST_CHECK;
+/* Decodes length bytes (of a sane row, or 1 to PAGE_BYTES) and proves the page against
+ * its hash. -EBADMSG with words if it is anything else; plain then holds garbage.
+ * -EPROTONOSUPPORT where this program was built without the codec, -ENOMEM. */
+int page_decode(enum codec codec, const void *packed, size_t length, uint64_t hash,
+		void *plain) MUST_CHECK;
+
+/* The column `length` of the index: bytes and codec in one number. */
+static inline uint64_t page_row_length(const struct page_row *row)
+{
+	return row->length | (uint64_t)row->codec << 16;
+}
 
 /* Could a page lie there? Lengths and offsets that no pack has are refused before
  * anything is allocated or read for them. */

@@ -75,7 +75,7 @@ int pages_load(struct pages *pages, const struct page_row *row, void *plain)
 
 	if (r < 0)
 		return r;
-	r = page_decode(packed, row->length, row->hash, plain);
+	r = page_decode(row->codec, packed, row->length, row->hash, plain);
 	return r < 0 ? fail_prefix(r, "pack %" PRIu32 " at byte %" PRIu64, row->pack, row->offset)
 		     : 0;
 }
@@ -111,7 +111,8 @@ static int span_read(struct pages *pages, const struct page_row *rows, size_t n,
 				return one;
 		} else {
 			const char *packed = pages->span + (rows[i].offset - rows[0].offset);
-			int one = page_decode(packed, rows[i].length, rows[i].hash, plain);
+			int one = page_decode(rows[i].codec, packed, rows[i].length, rows[i].hash,
+					      plain);
 
 			if (one < 0)
 				return fail_prefix(one, "pack %" PRIu32 " at byte %" PRIu64,

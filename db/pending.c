@@ -22,7 +22,7 @@ static int decode(const char *data, size_t len, char *plain)
 	if (len <= HASH_BYTES || len > HASH_BYTES + PAGE_BYTES)
 		return fail_with(-EBADMSG, "its data has %zu bytes", len);
 	memcpy(&hash, data, HASH_BYTES);
-	return page_decode(data + HASH_BYTES, len - HASH_BYTES, le64toh(hash), plain);
+	return page_decode(CODEC_LZ4, data + HASH_BYTES, len - HASH_BYTES, le64toh(hash), plain);
 }
 
 static int load_row(sqlite3_stmt *query, uint64_t npages, struct overlay *overlay)
@@ -79,16 +79,19 @@ int pending_put(struct index *index, uint64_t id, uint64_t pgno, const void *pla
 {
 	AUTO_RESET sqlite3_stmt *insert = NULL;
 	char data[HASH_BYTES + PAGE_BYTES];
+	struct page_row row;
 	size_t len = 0;
 	uint64_t hash;
 	int r = sql_get(index, "INSERT OR REPLACE INTO pending VALUES (?1, ?2, ?3)", &insert);
 
+	if (r == 0 && plain)
+		r = page_encode(CODEC_LZ4, plain, data + HASH_BYTES, &row);
 	if (r < 0)
 		return r;
 	if (plain) {
 		hash = htole64(page_hash(plain));
 		memcpy(data, &hash, HASH_BYTES);
-		len = HASH_BYTES + page_encode(plain, data + HASH_BYTES);
+		len = HASH_BYTES + row.length;
 	}
 	sql_bind(insert, 1, id);
 	sql_bind(insert, 2, pgno);

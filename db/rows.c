@@ -62,7 +62,8 @@ struct page_row rows_parse(sqlite3_stmt *query, int column)
 	uint64_t length = sql_column(query, column + 3);
 
 	row.pack = pack <= UINT32_MAX ? (uint32_t)pack : 0;
-	row.length = length <= PAGE_BYTES ? (uint32_t)length : 0;
+	row.length = length <= UINT32_MAX ? (uint16_t)length : 0;
+	row.codec = (uint16_t)(length >> 16);
 	if (!page_row_is_sane(&row))
 		row.length = 0;
 	return row;

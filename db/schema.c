@@ -26,7 +26,8 @@ static const char schema_sql[] =
 	;
 
 #define APPLICATION_ID 0x5061676f
-#define FORMAT_NUMBER 1
+#define FORMAT_PLAIN 1 /* what a store is made with: all blocks are LZ4 or plain */
+#define FORMAT_CODEC 2 /* rows name their codec; the same schema */
 
 static const char list_sql[] = "SELECT type, name, tbl_name, coalesce(sql, '') "
 			       "FROM sqlite_schema ORDER BY type, name";
@@ -144,12 +145,12 @@ static int check_numbers(struct index *index)
 		return fail_with(-EBADMSG,
 				 "index.db: application_id %" PRId64 " is not that of a store",
 				 application);
-	if (format > FORMAT_NUMBER)
+	if (format > FORMAT_CODEC)
 		return fail_with(-EPROTONOSUPPORT,
 				 "the store has format %" PRId64 ", this program knows up to %d: "
 				 "use a newer one",
-				 format, FORMAT_NUMBER);
-	if (format != FORMAT_NUMBER)
+				 format, FORMAT_CODEC);
+	if (format < FORMAT_PLAIN)
 		return fail_with(-EBADMSG, "index.db: format number %" PRId64 " never was", format);
 	return 0;
 }
@@ -175,4 +176,17 @@ int schema_check(struct index *index)
 	if (code != SQLITE_OK)
 		return sql_error(index_db(index), code, "reading the schema");
 	return compare_lists(index_db(index), found, wanted);
+}
+
+int schema_need_codec(struct index *index, enum codec codec)
+{
+	int64_t format = 0;
+	int r = 0;
+
+	if (codec == CODEC_LZ4)
+		return 0;
+	r = sql_number(index, "PRAGMA user_version", 0, &format);
+	if (r < 0 || format >= FORMAT_CODEC)
+		return r;
+	return sql_do(index, "PRAGMA user_version = 2");
 }

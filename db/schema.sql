@@ -10,7 +10,10 @@
 -- in the image / 4096), counts are pages, times are nanoseconds since 1970 UTC.
 
 PRAGMA application_id = 0x5061676f; -- "Pago"
-PRAGMA user_version = 1;            -- the format number: newer is refused
+-- The format number: newer is refused. The transaction that writes the first page of
+-- another codec than LZ4 makes it 2, and nothing else differs: a program that does not
+-- know codecs refuses the store then, and has no need to before.
+PRAGMA user_version = 1;
 
 -- One row. uuid is also in the file `generation` and in every pack, so that
 -- files of two stores never mix. generation counts the commits that changed
@@ -67,9 +70,10 @@ CREATE TABLE extent (
 	PRIMARY KEY (snapshot, first)
 ) STRICT, WITHOUT ROWID;
 
--- One stored page of 4096 bytes: `length` bytes at `offset` of packs/<pack>.pack,
--- an LZ4 block, or the plain bytes where length is 4096. hash is XXH3-64 of the
--- plain bytes. Several rows may name one place in a pack: an alias keeps a run's
+-- One stored page of 4096 bytes, at `offset` of packs/<pack>.pack. length is bytes +
+-- 65536 * codec: codec 0 is an LZ4 block, or the plain bytes where there are 4096; codec
+-- 1 (format 2) a zstd frame without its magic number, shorter than 4096 bytes. hash is
+-- XXH3-64 of the plain bytes. Several rows may name one place in a pack: an alias keeps a run's
 -- ids consecutive where a page is shared.
 CREATE TABLE page (
 	id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -94,7 +98,7 @@ CREATE TABLE pack (
 
 -- Pages of a draft made durable by a small fsync, moved to a pack later; each is
 -- newer than an extent that covers it. data is empty for a zero page, else the
--- hash of the plain page (8 bytes, little-endian) and the page as in a pack.
+-- hash of the plain page (8 bytes, little-endian) and the page as in a pack, codec 0.
 CREATE TABLE pending (
 	snapshot INTEGER NOT NULL REFERENCES snapshot (id),
 	pgno INTEGER NOT NULL,

@@ -187,24 +187,27 @@ static int find_known(struct lookup *lookup, struct window *window)
 	return 0;
 }
 
-static void encode_new(struct window *window)
+static int encode_new(struct window *window, enum codec codec)
 {
 	size_t at = 0;
 
 	for (size_t i = 0; i < window->span.npages; i++) {
+		int r;
 		struct window_page *page = &window->pages[i];
 
 		if (page->kind != PAGE_NEW)
 			continue;
 		page->packed_at = at;
-		page->row.length =
-			(uint32_t)page_encode(window_plain(window, i), window->packed + at);
+		r = page_encode(codec, window_plain(window, i), window->packed + at, &page->row);
+		if (r < 0)
+			return r;
 		at += page->row.length;
 	}
+	return 0;
 }
 
 int window_classify(struct window *window, struct index *index, struct pages *pages,
-		    const struct map *parent)
+		    const struct map *parent, enum codec codec)
 {
 	struct lookup lookup = {.index = index, .pages = pages};
 	struct key keys[WINDOW_PAGES];
@@ -226,7 +229,5 @@ int window_classify(struct window *window, struct index *index, struct pages *pa
 	if (r == 0 && n > 0)
 		r = find_known(&lookup, window);
 	sql_read_end(index, begun);
-	if (r == 0)
-		encode_new(window);
-	return r;
+	return r < 0 ? r : encode_new(window, codec);
 }

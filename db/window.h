@@ -28,7 +28,7 @@ enum page_kind {
 struct window_page {
 	enum page_kind kind;
 	uint64_t known_id;
-	struct page_row row; /* hash always; pack, offset, length as the kind says */
+	struct page_row row; /* hash always; the rest as the kind says */
 	size_t packed_at;
 };
 
@@ -39,10 +39,10 @@ struct window {
 	char packed[WINDOW_PAGES * PAGE_BYTES];
 };
 
-/* Fills pages and packed from plain. parent is the map of the merged image below,
- * or NULL: then no page is PAGE_SAME. */
+/* Fills pages and packed from plain, new pages encoded with codec. parent is the map of the merged
+ * image below, or NULL: then no page is PAGE_SAME. */
 int window_classify(struct window *window, struct index *index, struct pages *pages,
-		    const struct map *parent) MUST_CHECK;
+		    const struct map *parent, enum codec codec) MUST_CHECK;
 
 static inline const void *window_plain(const struct window *window, size_t i)
 {

@@ -352,7 +352,7 @@ START_TEST(an_index_that_says_something_else_is_refused)
 		ck_assert_msg(check_finds(), "%s: check finds nothing", harmless[i]);
 		restore_index(&file);
 	}
-	edit("PRAGMA user_version = 2");
+	edit("PRAGMA user_version = 3");
 	ck_assert_int_eq(look("a", image), -EPROTONOSUPPORT);
 	restore_index(&file);
 	ck_assert_int_eq(look("a", image), 0);

@@ -235,7 +235,7 @@ START_TEST(a_page_that_goes_before_it_is_shared_is_stored)
 	fixture_import("a", image, WINDOW_PAGES);
 	window->span.npages = WINDOW_PAGES;
 	memcpy(window->plain, image, WINDOW_PAGES * PAGE_BYTES);
-	CK_OK(window_classify(window, fixture_index, fixture_pages, NULL));
+	CK_OK(window_classify(window, fixture_index, fixture_pages, NULL, CODEC_LZ4));
 	for (size_t i = 0; i < WINDOW_PAGES; i++) {
 		ck_assert_int_ne(window->pages[i].kind, PAGE_NEW);
 		known += window->pages[i].kind == PAGE_KNOWN;
@@ -244,7 +244,7 @@ START_TEST(a_page_that_goes_before_it_is_shared_is_stored)
 	ck_assert_uint_eq(number("SELECT count(*) FROM page"), 0);
 	CK_OK(sql_do(fixture_index, "INSERT INTO snapshot (id, name, size, page_size, state, "
 				    "created_ns) VALUES (99, 'b', 1048576, 4096, 0, 0)"));
-	CK_OK(appender_new(fixture_index, 99, &appender));
+	CK_OK(appender_new(fixture_index, 99, CODEC_LZ4, &appender));
 	CK_OK(appender_add(appender, window));
 	CK_OK(appender_finish(appender, &totals));
 	ck_assert_uint_eq(totals.data_pages, known);

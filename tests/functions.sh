@@ -151,3 +151,9 @@ start_handler() {
 	read -r _ <"$work/ready.$$" || fail "pagoda-handler did not start"
 	rm "$work/ready.$$"
 }
+
+# A pagoda that was built with libzstd.
+requires_zstd() {
+	pagoda -s nowhere repack nobody --codec zstd 2>zstd.err
+	! grep -q 'without libzstd' zstd.err || skip "needs a build with libzstd"
+}

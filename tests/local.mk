@@ -271,6 +271,12 @@ SCRIPT_TESTS += \
 	tests/test-cli-space.sh \
 	tests/test-cli-views.sh
 
+# pagoda as it is where libzstd is not
+check_PROGRAMS += tests/pagoda-without-zstd
+tests_pagoda_without_zstd_SOURCES = $(pagoda_SOURCES) db/codec.c
+tests_pagoda_without_zstd_CPPFLAGS = $(pagoda_CPPFLAGS) -DCODEC_WITHOUT_ZSTD
+EXTRA_DIST += tests/data/store-1.tar.xz
+
 # a clock that jumps, for LD_PRELOAD
 check_DATA = tests/clock-jump.so
 tests/clock-jump.so: tests/clock-jump.c

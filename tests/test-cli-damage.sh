@@ -188,7 +188,7 @@ index_changed() {
 	refused "$want"
 }
 index_changed 3 "PRAGMA application_id = 1"
-index_changed 9 "PRAGMA user_version = 2"
+index_changed 9 "PRAGMA user_version = 3"
 expect_text "newer" err
 index_changed 3 "PRAGMA user_version = 0"
 index_changed 3 "CREATE TRIGGER t AFTER INSERT ON snapshot BEGIN DELETE FROM page; END"

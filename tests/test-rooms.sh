@@ -23,12 +23,12 @@ rooms_of() {
 }
 
 # What db/ shows to other rooms.
-db_shows=" attachment catalog check compare copy damage draft export fork gc import index info map pages resolve snapshot store "
+db_shows=" attachment catalog check codec compare copy damage draft export fork gc import index info map pages repack resolve snapshot store "
 
 # The one room that may include the header of a library, empty for any.
 owner_of() {
 	case $1 in
-	sqlite3*.h | lz4*.h | xxhash.h) echo db ;;
+	sqlite3*.h | lz4*.h | zstd*.h | xxhash.h) echo db ;;
 	fuse*.h | fuse3/*) echo fusefs ;;
 	linux/userfaultfd.h) echo handler ;;
 	esac
@@ -77,7 +77,7 @@ breaches_of_link() {
 	case $1 in
 	pagoda) forbidden='-lfuse3? libhandler\.a libfusefs\.a' ;;
 	pagodafs) forbidden='libhandler\.a libcli\.a' ;;
-	pagoda-handler) forbidden='-lsqlite3 -llz4 -lxxhash -lfuse3? libdb\.a libfusefs\.a' ;;
+	pagoda-handler) forbidden='-lsqlite3 -llz4 -lzstd -lxxhash -lfuse3? libdb\.a libfusefs\.a' ;;
 	esac
 	for word in $forbidden; do
 		echo " $2 " | grep -qE -- "[ /]$word " && echo "$1 links $word"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Decoding a block: 8 bytes of hash, then the block. What decodes has the hash.
+ * Decoding a block: 8 bytes of hash, then the block, as one of every codec. What
+ * decodes has the hash.
  */
 #include "config.h"
 
@@ -18,8 +19,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size <= sizeof(hash) || size > sizeof(hash) + PAGE_BYTES)
 		return 0;
 	memcpy(&hash, data, sizeof(hash));
-	if (page_decode(data + sizeof(hash), size - sizeof(hash), hash, plain) == 0 &&
-	    page_hash(plain) != hash)
-		abort();
+	for (enum codec codec = 0; codec < CODECS; codec++)
+		if (page_decode(codec, data + sizeof(hash), size - sizeof(hash), hash, plain) ==
+			    0 &&
+		    page_hash(plain) != hash)
+			abort();
 	return 0;
 }
