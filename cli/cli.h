@@ -64,6 +64,10 @@ struct cli {
 			const char *codec;
 		} copy;
 		struct {
+			const char *codec;
+			bool dry_run;
+		} repack;
+		struct {
 			const char *options;
 			bool foreground;
 		} mount;
@@ -98,6 +102,7 @@ int cmd_init(struct cli *cli);
 int cmd_check(struct cli *cli);
 int cmd_gc(struct cli *cli);
 int cmd_copy(struct cli *cli);
+int cmd_repack(struct cli *cli);
 /* images: */
 int cmd_import(struct cli *cli);
 int cmd_export(struct cli *cli);
@@ -122,6 +127,7 @@ extern const struct option_row cmd_copy_options[];
 extern const struct option_row cmd_gc_options[];
 extern const struct option_row cmd_import_options[];
 extern const struct option_row cmd_export_options[];
+extern const struct option_row cmd_repack_options[];
 extern const struct option_row cmd_rm_options[];
 extern const struct option_row cmd_mount_options[];
 

@@ -7,6 +7,7 @@ pagoda_SOURCES = \
 	cli/cmd-diff.c \
 	cli/cmd-copy.c \
 	cli/cmd-gc.c \
+	cli/cmd-repack.c \
 	cli/cmd-draft.c cli/cmd-image.c \
 	cli/cmd-snapshot.c \
 	cli/cmd-store.c \

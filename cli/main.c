@@ -60,6 +60,8 @@ static const struct command commands[] = {
 	{"copy", "NAME OTHER_STORE", "copy a snapshot into another store", cmd_copy_options, 2, 2,
 	 false, cmd_copy},
 	{"gc", "", "give back what no snapshot needs", cmd_gc_options, 0, 0, false, cmd_gc},
+	{"repack", "NAME", "compress the pages of a layer anew", cmd_repack_options, 1, 1, false,
+	 cmd_repack},
 	{"check", "", "prove the store", cmd_check_options, 0, 0, false, cmd_check},
 	{"mount", "DIR", "show the snapshots as files", cmd_mount_options, 1, 1, false, cmd_mount},
 	{"umount", "DIR", "take the files away again", NULL, 1, 1, false, cmd_umount},

@@ -51,6 +51,8 @@ libdb_a_SOURCES = \
 	db/pending.c db/pending.h \
 	db/reader.c db/reader.h \
 	db/recent.c db/recent.h \
+	db/places.c db/places.h \
+	db/repack.c db/repack.h \
 	db/reserve.c db/reserve.h \
 	db/resolve.c db/resolve.h \
 	db/rows.c db/rows.h \

@@ -49,11 +49,15 @@ tests_check_gc_SOURCES = tests/check-gc.c tests/store-fixture.h tests/unit.h $(l
 tests_check_gc_CPPFLAGS = $(AM_CPPFLAGS) -DMARKS_IDS=256 -DMARKS_EXTENTS=4 -DGC_ROWS=64 \
 	-DGC_STEP_ROWS=50 -DGC_ENTRIES=40
 tests_check_gc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=transaction_begin
+UNIT_TESTS += tests/check-repack
+tests_check_repack_SOURCES = tests/check-repack.c tests/store-fixture.h tests/unit.h $(libdb_a_SOURCES)
+tests_check_repack_CPPFLAGS = $(AM_CPPFLAGS) -DREPACK_ROWS=16 -DREPACK_STEP_PAGES=40
+tests_check_repack_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=transaction_begin
 # the store with small steps, so that little data goes through all of them
 check_LIBRARIES = tests/libdb-small.a
 tests_libdb_small_a_SOURCES = $(libdb_a_SOURCES)
 tests_libdb_small_a_CPPFLAGS = $(AM_CPPFLAGS) -DSTEP_PAGES=512 -DSTEP_IDS=256 \
-	-DMARKS_IDS=256 -DMARKS_EXTENTS=4 -DGC_ROWS=64 -DGC_STEP_ROWS=50 -DGC_ENTRIES=40
+	-DMARKS_IDS=256 -DMARKS_EXTENTS=4 -DGC_ROWS=64 -DGC_STEP_ROWS=50 -DGC_ENTRIES=40 -DREPACK_ROWS=16 -DREPACK_STEP_PAGES=40
 disk_sources = tests/disk.c tests/disk.h tests/disk-cut.c tests/disk-private.h \
 	tests/scenarios.c tests/scenarios.h tests/store-fixture.h tests/unit.h
 UNIT_TESTS += tests/check-writers
@@ -275,6 +279,8 @@ SCRIPT_TESTS += \
 check_PROGRAMS += tests/pagoda-without-zstd
 tests_pagoda_without_zstd_SOURCES = $(pagoda_SOURCES) db/codec.c
 tests_pagoda_without_zstd_CPPFLAGS = $(pagoda_CPPFLAGS) -DCODEC_WITHOUT_ZSTD
+CORE_SCRIPT_TESTS += tests/test-cli-codec.sh
+SCRIPT_TESTS += tests/test-cli-repack.sh
 EXTRA_DIST += tests/data/store-1.tar.xz
 
 # a clock that jumps, for LD_PRELOAD
