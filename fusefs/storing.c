@@ -50,6 +50,7 @@ struct storing {
 	atomic_int seats;    /* taken by threads that store themselves */
 	atomic_bool tidying; /* a job for that is in the queue */
 	uint64_t busy_ns;    /* when the last wait in vain began; of the thread */
+	uint64_t full_ns;    /* when the last began that found no room; of the thread */
 	pthread_t id;
 	bool started;
 	pthread_mutex_t lock;
@@ -59,6 +60,8 @@ struct storing {
 	struct job **end; /* where the next goes */
 	size_t waiting;	  /* jobs with a request, also the one being done */
 	bool ending;
+	int full;		      /* -errno of the last store, where it found no room */
+	char why_full[FAIL_TEXT_MAX]; /* and its words */
 };
 
 /* ---- what is done ---- */
@@ -181,15 +184,61 @@ static int run_tidy(struct storing *storing, UNUSED struct job *job, UNUSED int 
 
 /* ---- the thread ---- */
 
+static bool is_full(int r)
+{
+	return r == -ENOSPC || r == -EDQUOT;
+}
+
+/* Would it only find once more that there is no room for pages of drafts? */
+static bool is_for_room(const struct job *job)
+{
+	return job->run == run_write || (job->run == run_store && file_is_draft(job->file));
+}
+
+/* Remembers what a store has found: any thread. Does it say that there is no room? */
+static bool note_room(struct storing *storing, int r)
+{
+	char why[FAIL_TEXT_MAX];
+
+	if (!is_full(r) && r != 0)
+		return false;
+	fail_copy(r, why);
+	pthread_mutex_lock(&storing->lock);
+	storing->full = r;
+	memcpy(storing->why_full, why, sizeof(why));
+	pthread_mutex_unlock(&storing->lock);
+	return r < 0;
+}
+
+/* What the last store found: 0, or that there is no room. */
+static int find_room(struct storing *storing)
+{
+	int r;
+
+	pthread_mutex_lock(&storing->lock);
+	r = storing->full < 0 ? fail_with(storing->full, "%s", storing->why_full) : 0;
+	pthread_mutex_unlock(&storing->lock);
+	return r;
+}
+
 static void run(struct storing *storing, struct job *job)
 {
 	uint64_t began_ns = clock_monotonic_ns();
+	bool for_room = is_for_room(job); /* its file may be gone once it is answered */
 	int err = 0;
+	int r;
 
 	if (job->since_ns <= storing->busy_ns)
 		err = fail_with(-EBUSY, "others write to the store for too long: try again later");
-	if (job->run(storing, job, err) == -EBUSY && err == 0)
+	else if (for_room && job->since_ns <= storing->full_ns)
+		err = find_room(storing);
+	r = job->run(storing, job, err);
+	if (err < 0)
+		return;
+	if (r == -EBUSY)
 		storing->busy_ns = began_ns;
+	if (for_room && note_room(storing, r))
+		storing->full_ns = began_ns;
 }
 
 /* The next job; NULL at the end, when none is left. */
@@ -240,7 +289,9 @@ static int put(struct storing *storing, struct job *job)
 
 	job->since_ns = clock_monotonic_ns();
 	pthread_mutex_lock(&storing->lock);
-	if (job->req && storing->waiting == WAITING_MOST) {
+	if (job->req && storing->waiting == WAITING_MOST && storing->full < 0) {
+		r = fail_with(storing->full, "%s", storing->why_full);
+	} else if (job->req && storing->waiting == WAITING_MOST) {
 		r = fail_with(-EBUSY, "%d others wait to be stored: try again later", WAITING_MOST);
 	} else {
 		storing->waiting += job->req != NULL;
@@ -280,10 +331,13 @@ static void tidy_if_needed(struct storing *storing)
 void storing_store(struct storing *storing, fuse_req_t req, struct file *file)
 {
 	bool seated = file_is_draft(file);
+	int r;
 
 	/* once it is answered the file may be gone */
 	if (seated && atomic_fetch_add(&storing->seats, 1) < SEATS) {
-		reply_result(req, "storing", file, file_store(file, NULL));
+		r = file_store(file, NULL);
+		(void)note_room(storing, r);
+		reply_result(req, "storing", file, r);
 		atomic_fetch_sub(&storing->seats, 1);
 		tidy_if_needed(storing);
 		return;

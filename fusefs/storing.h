@@ -8,7 +8,8 @@
  * and answered from here when it is done, in the order in which they came.
  *
  * Who waited all the time in which another found the store busy is told so too,
- * so nobody waits longer than two such times.
+ * so nobody waits longer than two such times. The same holds for drafts and a disk
+ * that is full.
  */
 #ifndef PAGODA_FUSEFS_STORING_H
 #define PAGODA_FUSEFS_STORING_H
@@ -40,8 +41,8 @@ int storing_start(struct storing *storing, struct view *view) MUST_CHECK;
 void storing_close(struct storing *storing);
 DEFINE_AUTO(struct storing *, storing_close)
 
-/* Any thread, does not wait. Each answers req, at once with EBUSY if too many
- * wait. */
+/* Any thread, does not wait. Each answers req, at once if too many wait: with what
+ * the last found where there is no room, else EBUSY. */
 
 /* file_store. Where it is of a draft, and no more than one other thread does so, it is
  * done by the calling thread: a small fsync is quicker than waking another. */

@@ -36,6 +36,18 @@ cp view/draft/mem written || fail "what was written cannot be read"
 pagoda export draft stored.img >/dev/null || fail "export"
 cmp -n "$stored" stored.img written || fail "what was stored is not what was written"
 pagoda -q check || fail "check on a full disk"
+say "more at once than wait in a queue"
+for i in $(seq 80); do
+	dd if=written of=view/draft/mem bs=256k count=1 skip="$i" seek="$i" conv=notrunc status=none \
+		2>"dd.$i" &
+	writers="${writers:-} $!"
+done
+for pid in $writers; do
+	wait "$pid" && fail "a close stored something on a full disk"
+done
+for i in $(seq 80); do
+	expect_text "No space left" "dd.$i"
+done
 rm disk/filler
 echo >&6
 exec 6>&- 7<&-
