@@ -12,5 +12,7 @@
 /* Extended attributes of its root. */
 #define VIEW_XATTR_PID "user.pagoda.pid"     /* the process that serves it, decimal */
 #define VIEW_XATTR_STORE "user.pagoda.store" /* absolute path */
+/* A draft that holds what is not stored, by name; none: all is. Not listed. */
+#define VIEW_XATTR_UNSTORED "user.pagoda.unstored"
 
 #endif

@@ -9,6 +9,7 @@
 #include "cli/unmount.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -30,6 +31,7 @@
 #include "base/units.h"
 #include "base/view-names.h"
 #include "cli/program.h"
+#include "db/catalog.h"
 
 /* RELEASE arrives after close() has returned: what was just closed may still
  * count as open. */
@@ -37,6 +39,7 @@
 #define BUSY_STEP_NS (20 * NS_PER_MS)
 #define END_WAIT_MS 60000
 #define ANSWER_WAIT_MS 5000
+#define STORE_MOST 4096 /* drafts that are stored first */
 
 /* The absolute path of dir without symlinks. A dead mount answers nothing about
  * itself, so where dir cannot be resolved its parent is. */
@@ -205,6 +208,44 @@ static int check_answers(const char *dir)
 	return 0;
 }
 
+/* Stores what draft name holds: fsync does, and says what keeps it from that. */
+static int store_draft(const char *path, const char *name)
+{
+	char file[PATH_MAX];
+	AUTO_CLOSE int fd = -1;
+
+	if (snprintf(file, sizeof(file), "%s/%s/mem", path, name) >= (int)sizeof(file))
+		return fail_with(-ENAMETOOLONG, "the path is too long");
+	fd = open(file, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && fsync(fd) == 0)
+		return 0;
+	return fail_with(-errno,
+			 "draft %s holds what cannot be stored: %s: make room or wait and try "
+			 "again; umount(8) unmounts without, which loses it",
+			 name, strerror(errno));
+}
+
+/* The daemon ends with what it could not store, and nobody would hear of it. Who
+ * goes on writing has it open: unmounting finds that. */
+static int store_drafts(const char *path)
+{
+	char name[SNAPSHOT_NAME_MAX + 1];
+	ssize_t n;
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < STORE_MOST; i++) {
+		n = getxattr(path, VIEW_XATTR_UNSTORED, name, sizeof(name) - 1);
+		if (n < 0 && errno == ENODATA)
+			return 0;
+		if (n < 0)
+			return fail_with(-errno, "asking for what is not stored: %s",
+					 strerror(errno));
+		name[n] = '\0';
+		r = store_draft(path, name);
+	}
+	return r;
+}
+
 int unmount_view(const char *dir)
 {
 	AUTO_CLOSE int daemon_fd = -1;
@@ -222,6 +263,8 @@ int unmount_view(const char *dir)
 		return unmount_dead(path);
 	if (daemon_fd < 0)
 		return daemon_fd;
-	r = unmount_wait(path);
+	r = store_drafts(path);
+	if (r == 0)
+		r = unmount_wait(path);
 	return r < 0 ? r : wait_end(daemon_fd);
 }

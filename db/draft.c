@@ -466,6 +466,22 @@ uint64_t draft_size(const struct draft *draft)
 	return draft->size;
 }
 
+bool drafts_find_dirty(struct drafts *drafts, char name[SNAPSHOT_NAME_MAX + 1])
+{
+	bool found = false;
+
+	pthread_mutex_lock(&drafts->lock);
+	for (struct draft *draft = drafts->first; draft && !found; draft = draft->next) {
+		pthread_mutex_lock(&draft->lock);
+		found = draft_has_unstored(draft);
+		if (found)
+			memcpy(name, draft->name, sizeof(draft->name));
+		pthread_mutex_unlock(&draft->lock);
+	}
+	pthread_mutex_unlock(&drafts->lock);
+	return found;
+}
+
 /* ---- what the kernel has cached ---- */
 
 /* With all->lock held. */

@@ -91,6 +91,9 @@ int drafts_tidy(struct drafts *drafts, struct index *index) MUST_CHECK;
 /* Is something written and not durable? */
 bool draft_is_dirty(struct draft *draft);
 
+/* Names one of which something is not durable; false: all is. */
+bool drafts_find_dirty(struct drafts *drafts, char name[SNAPSHOT_NAME_MAX + 1]);
+
 /* lseek(2) with SEEK_DATA or SEEK_HOLE of the merged image, with all that is written.
  * -ENXIO. */
 int draft_seek(struct draft *draft, uint64_t off, bool data, uint64_t *ret_off) MUST_CHECK;

@@ -25,6 +25,7 @@
 #include "base/fail.h"
 #include "base/view-names.h"
 #include "db/catalog.h"
+#include "db/draft.h"
 #include "fusefs/file.h"
 #include "fusefs/listing.h"
 #include "fusefs/names.h"
@@ -35,6 +36,7 @@
 #include "fusefs/view.h"
 
 #define REQUESTS_MOST 64 /* readahead in flight */
+#define XATTR_ROOM (SNAPSHOT_NAME_MAX + 1)
 
 static struct view *view_of(fuse_req_t req)
 {
@@ -131,13 +133,15 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 
 /* ---- extended attributes: how `pagoda umount` finds the daemon ---- */
 
-static const char *xattr_value(struct view *view, const char *name, char text[32])
+static const char *xattr_value(struct view *view, const char *name, char text[XATTR_ROOM])
 {
 	if (strcmp(name, VIEW_XATTR_STORE) == 0)
 		return store_path(view->store);
+	if (strcmp(name, VIEW_XATTR_UNSTORED) == 0)
+		return drafts_find_dirty(view->drafts, text) ? text : NULL;
 	if (strcmp(name, VIEW_XATTR_PID) != 0)
 		return NULL;
-	snprintf(text, 32, "%d", (int)getpid());
+	snprintf(text, XATTR_ROOM, "%d", (int)getpid());
 	return text;
 }
 
@@ -154,7 +158,7 @@ static void reply_xattr(fuse_req_t req, const char *data, size_t len, size_t siz
 
 static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
-	char text[32];
+	char text[XATTR_ROOM];
 	const char *value = ino == NODE_ROOT ? xattr_value(view_of(req), name, text) : NULL;
 
 	if (!value)

@@ -48,6 +48,8 @@ done
 for i in $(seq 80); do
 	expect_text "No space left" "dd.$i"
 done
+expect 8 pagoda umount view 2>err
+expect_text "draft draft holds what cannot be stored: No space left on device" err
 rm disk/filler
 echo >&6
 exec 6>&- 7<&-
@@ -70,8 +72,11 @@ stored=$(draft-probe full view/limited/mem EFBIG </dev/null) || fail "the probe 
 say "$stored bytes were stored"
 [ "$stored" -ge 1048576 ] || fail "hardly anything was stored"
 cp view/limited/mem written || fail "what was written cannot be read"
-pagoda umount view || say "umount tells that something is lost"
-expect_text "what was written to limited is lost" log
+pagoda umount view 2>err && fail "umount loses what is written"
+expect_text "draft limited holds what cannot be stored: File too large" err
+same view/limited/mem written
+umount view || fail "umount(8)"
+await 60 text log "what was written to limited is lost" || fail "nobody says what is lost"
 mount_store disk/store view
 cmp -n "$stored" view/limited/mem written || fail "what was stored is gone"
 cmp -i $((stored + 1048576)) view/limited/mem base.img || fail "pages that were not written differ"
