@@ -32,6 +32,7 @@
 
 #include "base/fail.h"
 #include "db/attachment.h"
+#include "db/check-run.h"
 #include "db/damage-private.h"
 #include "db/generation.h"
 #include "db/lock.h"
@@ -58,6 +59,7 @@ struct check {
 		bool is_told;	 /* that */
 		char text[128];	 /* why */
 	} packs[PACK_SLOTS];	 /* those last looked at, by number */
+	struct check_run run;	 /* of damaged pages, not told yet */
 };
 
 static void PRINTF_LIKE(3, 4)
@@ -186,7 +188,7 @@ static int pack_look(struct check *check, uint32_t number, struct pack_state **r
 }
 
 /* A page is best named by where a guest has it. */
-static int found_page(struct check *check, uint64_t id, const char *what)
+static int place_find(struct check *check, uint64_t id, struct check_place *ret)
 {
 	static const char sql[] =
 		"SELECT s.name, e.first + ?1 - e.page FROM extent e JOIN snapshot s "
@@ -195,16 +197,41 @@ static int found_page(struct check *check, uint64_t id, const char *what)
 	AUTO_RESET sqlite3_stmt *query = NULL;
 	int r = sql_get(check->index, sql, &query);
 
+	*ret = (struct check_place){.row = id};
 	if (r < 0)
 		return r;
 	sql_bind(query, 1, id);
 	r = sql_step(check->index, query);
-	if (r > 0)
-		found(check, (const char *)sqlite3_column_text(query, 0),
-		      "page %" PRIu64 " (row %" PRIu64 "): %s", sql_column(query, 1), id, what);
-	else if (r == 0)
-		found(check, "", "page row %" PRIu64 ": %s", id, what);
+	if (r > 0) {
+		const char *name = (const char *)sqlite3_column_text(query, 0);
+
+		snprintf(ret->snapshot, sizeof(ret->snapshot), "%s", name ? name : "");
+		ret->pgno = sql_column(query, 1);
+	}
 	return MIN(r, 0);
+}
+
+static void tell_run(struct check *check)
+{
+	char text[FAIL_TEXT_MAX];
+
+	if (check->run.count == 0)
+		return;
+	check_run_text(&check->run, text);
+	found(check, check->run.first.snapshot, "%s", text);
+	check->run.count = 0;
+}
+
+static int found_page(struct check *check, uint64_t id, const char *what)
+{
+	struct check_place place;
+	int r = place_find(check, id, &place);
+
+	if (r < 0 || check_run_add(&check->run, &place, what))
+		return r;
+	tell_run(check);
+	(void)!check_run_add(&check->run, &place, what); /* an empty one takes it */
+	return 0;
 }
 
 /* splitmix64: a sample that is the same for the same seed. */
@@ -351,6 +378,7 @@ static int check_rows(struct check *check)
 		if (r == 0 && batch->n > 0)
 			after = batch->ids[batch->n - 1];
 	} while (r == 0 && batch->n > 0);
+	tell_run(check);
 	return found_index_error(check, r);
 }
 

@@ -8,6 +8,7 @@ libdb_a_SOURCES = \
 	db/catalog-private.h \
 	db/check.c db/check.h \
 	db/codec.c db/codec.h \
+	db/check-run.c db/check-run.h \
 	db/compare.c db/compare.h \
 	db/copy.c db/copy.h \
 	db/copy-match.c \

@@ -69,7 +69,30 @@ case="a pack cut short"
 fresh
 truncate -s $((offset + 10)) store/packs/"$pack"
 found
+expect_text "one: pages 20 to 63 (rows " out
+expect_text ": pack ${pack%.pack} is cut short at byte $((offset + 10))" out
+[ "$(grep -c 'cut short' out)" -eq 1 ] || fail "$case: more than one line for it: $(cat out)"
+pagoda --json -s store check >out.json
+[ "$(json-get out.json check findings '#')" = 1 ] || fail "$case: $(cat out.json)"
+[ "$(json-get out.json check findings 0 snapshot)" = one ] || fail "$case: $(cat out.json)"
 damaged one "page 20"
+
+# every line of it is of one cause and one snapshot
+case="two packs cut short, of a snapshot with zero pages in it, and nobody's pages"
+cat two >gaps
+dd if=/dev/zero of=gaps bs=4096 seek=3 count=2 conv=notrunc status=none
+head -c 4096 /dev/urandom | dd of=gaps bs=4096 seek=1 conv=notrunc status=none
+rm -rf gap
+pagoda -q -s gap init && pagoda -q -s gap import one one && pagoda -q -s gap import gaps gaps || fail "$case: import"
+truncate -s 100 gap/packs/1.pack
+truncate -s 100 gap/packs/2.pack
+index-sql gap/index.db "DELETE FROM extent WHERE snapshot = 1 AND first = 0" || fail "$case: SQL"
+pagoda -s gap check >out 2>err
+[ $? -eq 3 ] || fail "$case: $(cat out err)"
+expect_text "64 page rows from 1 to 64: pack 1 is cut short at byte 100" out
+expect_text "gaps: 30 pages from 0 to 31 (rows from 65 to 94): pack 2 is cut short at byte 100" out
+[ "$(grep -c 'cut short' out)" -eq 2 ] || fail "$case: more lines: $(cat out)"
+rm -rf gap
 
 case="a pack missing"
 fresh
