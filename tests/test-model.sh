@@ -20,5 +20,5 @@ pagoda -q -s store init || fail init
 mkdir mnt plain
 mounted "$work/mnt"
 "$top_builddir/tests/model" "$work/store" "$work/mnt" "$work/plain" "$seed" "$operations" ||
-	fail "the view and the model differ"
+	fail "the view and the model differ, or the model did not do what it should"
 pagoda -q -s store check --read-data || fail "check"
