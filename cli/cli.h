@@ -17,6 +17,7 @@
 #include "base/options.h"
 #include "base/progress.h"
 #include "db/index.h"
+#include "db/snapshot.h"
 #include "db/store.h"
 
 /* The parsed command line. Texts point into argv. */
@@ -93,6 +94,10 @@ struct command {
 /* Opens the store for a command and tells other processes what this one does.
  * Declare the store before the index: it is closed after it. */
 int cli_open(const struct cli *cli, struct store **ret_store, struct index **ret_index) MUST_CHECK;
+
+/* Finds a snapshot by its name and opens it. Of a draft that is open for writing elsewhere
+ * one warning says that what is not flushed yet is missing, and who has it. */
+int cli_open_snapshot(struct index *index, const char *name, struct snapshot **ret) MUST_CHECK;
 
 /* Keeps the words and says that the command line is wrong; returns -EINVAL. */
 int cli_usage(struct cli *cli, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -17,7 +17,6 @@
 #include "base/fail.h"
 #include "cli/cli.h"
 #include "cli/output.h"
-#include "db/catalog.h"
 #include "db/compare.h"
 #include "db/info.h"
 #include "db/pages.h"
@@ -106,14 +105,6 @@ static void print_totals(const struct cli *cli, const struct compare_totals *tot
 	putchar('\n');
 }
 
-static int open_one(struct index *index, const char *name, struct snapshot **ret)
-{
-	struct snapshot_row row;
-	int r = catalog_find(index, name, &row);
-
-	return r < 0 ? r : snapshot_open(index, row.id, ret);
-}
-
 int cmd_diff(struct cli *cli)
 {
 	AUTO(store_close_at) struct store *store = NULL;
@@ -131,9 +122,9 @@ int cmd_diff(struct cli *cli)
 	if (r == 0 && cli->json && !spool)
 		r = fail_with(-errno, "a file for the ranges: %s", strerror(errno));
 	if (r == 0)
-		r = open_one(index, cli->operands[0], &a);
+		r = cli_open_snapshot(index, cli->operands[0], &a);
 	if (r == 0)
-		r = open_one(index, cli->operands[1], &b);
+		r = cli_open_snapshot(index, cli->operands[1], &b);
 	if (r == 0)
 		r = pages_open(index, &pages);
 	if (r < 0)

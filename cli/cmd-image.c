@@ -243,16 +243,13 @@ int cmd_export(struct cli *cli)
 	AUTO(snapshot_close_at) struct snapshot *snapshot = NULL;
 	AUTO(progress_free_at) struct progress *progress = NULL;
 	const char *path = cli->operands[1];
-	struct snapshot_row row;
 	int r;
 
 	if (cli->json && strcmp(path, "-") == 0)
 		return cli_usage(cli, "--json and an image do not go to standard output together");
 	r = cli_open(cli, &store, &index);
 	if (r == 0)
-		r = catalog_find(index, cli->operands[0], &row);
-	if (r == 0)
-		r = snapshot_open(index, row.id, &snapshot);
+		r = cli_open_snapshot(index, cli->operands[0], &snapshot);
 	if (r == 0)
 		r = pages_open(index, &pages);
 	if (r < 0)
@@ -261,5 +258,5 @@ int cmd_export(struct cli *cli)
 	r = export_image(snapshot, pages, cli->export.diff ? MAP_DIFF : MAP_MEM, path, progress);
 	if (r == -ENOENT || r == -ENOTDIR || r == -EISDIR)
 		return fail_with(-EINVAL, "%s", fail_text(r));
-	return r < 0 ? r : print_exported(cli, &row, path);
+	return r < 0 ? r : print_exported(cli, snapshot_row(snapshot), path);
 }

@@ -109,6 +109,21 @@ int cli_open(const struct cli *cli, struct store **ret_store, struct index **ret
 	return 0;
 }
 
+int cli_open_snapshot(struct index *index, const char *name, struct snapshot **ret)
+{
+	char writer[SNAPSHOT_WRITER_MAX];
+	struct snapshot_row row;
+	int r = catalog_find(index, name, &row);
+
+	if (r < 0)
+		return r;
+	if (snapshot_has_writer(index, &row, writer))
+		log_warning("'%s' is a draft open for writing by %s: what that has not flushed yet "
+			    "is left out; close or fsync it first",
+			    name, writer);
+	return snapshot_open(index, row.id, ret);
+}
+
 static void help_overview(FILE *out)
 {
 	fputs("usage: pagoda [-s STORE] [--json] [-q | -v] COMMAND [ARGUMENTS]\n\n"

@@ -39,7 +39,6 @@
 #define BYTE_COLLECTOR 2
 #define BYTE_LEASES 4096
 #define BYTE_WRITES (UINT64_C(1) << 62)
-#define HOLDER_TEXT_MAX 512
 #define HOLDER_TRIES 16
 
 struct lease {
@@ -117,7 +116,7 @@ static uint64_t process_start(void)
 
 static int holder_write(const struct locks *locks, const char *command)
 {
-	char text[HOLDER_TEXT_MAX];
+	char text[LOCK_HOLDER_MAX];
 	int n = snprintf(text, sizeof(text), "pid %ld\nstart %" PRIu64 "\ncommand %.300s\n",
 			 (long)getpid(), process_start(), command);
 
@@ -260,14 +259,14 @@ void locks_set_command(struct locks *locks, const char *command)
  * the byte. */
 static bool holder_describe(int dirfd, const char *name, uint64_t byte, char *text, size_t room)
 {
-	char buffer[HOLDER_TEXT_MAX + 1];
+	char buffer[LOCK_HOLDER_MAX + 1];
 	AUTO_CLOSE int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	ssize_t n;
 	char *command;
 
 	if (fd < 0 || !byte_is_locked(fd, BYTE_ALIVE) || !byte_is_locked(fd, byte))
 		return false;
-	n = io_pread_full(fd, buffer, HOLDER_TEXT_MAX, 0);
+	n = io_pread_full(fd, buffer, LOCK_HOLDER_MAX, 0);
 	buffer[MAX(n, 0)] = '\0';
 	command = strstr(buffer, "\ncommand ");
 	if (!command)
@@ -341,7 +340,7 @@ static void writer_leave(struct locks *locks)
 int locks_take_writer(struct locks *locks)
 {
 	uint64_t deadline = clock_monotonic_ns() + LOCK_WRITER_WAIT_MS * NS_PER_MS;
-	char text[HOLDER_TEXT_MAX];
+	char text[LOCK_HOLDER_MAX];
 	int r;
 
 	if (!locks->writable)
@@ -432,7 +431,7 @@ static int lease_try(struct locks *locks, uint64_t byte, bool exclusive)
 static int lease_take(struct locks *locks, uint64_t byte, bool exclusive, unsigned int wait_ms)
 {
 	uint64_t deadline = clock_monotonic_ns() + wait_ms * NS_PER_MS;
-	char text[HOLDER_TEXT_MAX];
+	char text[LOCK_HOLDER_MAX];
 	int r;
 
 	pthread_mutex_lock(&locks->mutex);
@@ -483,7 +482,7 @@ bool locks_is_leased(struct locks *locks, uint64_t id)
 
 int locks_take_collector(struct locks *locks)
 {
-	char text[HOLDER_TEXT_MAX];
+	char text[LOCK_HOLDER_MAX];
 	int r;
 
 	if (!locks->writable)
@@ -533,6 +532,19 @@ int locks_take_write(struct locks *locks, uint64_t id, unsigned int wait_ms)
 void locks_drop_write(struct locks *locks, uint64_t id)
 {
 	lease_drop(locks, BYTE_WRITES + id);
+}
+
+bool locks_find_writer(struct locks *locks, uint64_t id, char text[LOCK_HOLDER_MAX])
+{
+	const char *who;
+
+	/* a damaged id may lie beyond what can be locked: nobody writes that */
+	if (id > INT64_MAX - BYTE_WRITES || !byte_is_locked(locks->fd, BYTE_WRITES + id))
+		return false;
+	who = holder_find(locks, BYTE_WRITES + id, text, LOCK_HOLDER_MAX);
+	if (who != text)
+		snprintf(text, LOCK_HOLDER_MAX, "%s", who);
+	return true;
 }
 
 unsigned int locks_count_leases(struct locks *locks, uint64_t id)

@@ -24,6 +24,9 @@
 #define LOCK_WRITER_WAIT_MS 30000
 #define LOCK_LEASE_WAIT_MS 2000
 
+/* Room for what a holder is called: "COMMAND (pid N)". */
+#define LOCK_HOLDER_MAX 512
+
 struct locks;
 
 /* dir is the store's path. Not writable: shared leases only, and no holder file. */
@@ -65,5 +68,8 @@ unsigned int locks_count_leases(struct locks *locks, uint64_t id);
  * Waits wait_ms for another to let it go, then -EBUSY that names who has it. */
 int locks_take_write(struct locks *locks, uint64_t id, unsigned int wait_ms) MUST_CHECK;
 void locks_drop_write(struct locks *locks, uint64_t id);
+
+/* Has another process the write lease of the draft at this moment? Then text says who. */
+bool locks_find_writer(struct locks *locks, uint64_t id, char text[LOCK_HOLDER_MAX]);
 
 #endif

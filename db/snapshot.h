@@ -11,6 +11,7 @@
 #ifndef PAGODA_DB_SNAPSHOT_H
 #define PAGODA_DB_SNAPSHOT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,9 @@
 #include "db/index.h"
 #include "db/map.h"
 #include "db/pages.h"
+
+/* Room for the name of a writer. */
+#define SNAPSHOT_WRITER_MAX 512
 
 struct snapshot;
 
@@ -35,6 +39,12 @@ const struct snapshot_row *snapshot_row(const struct snapshot *snapshot);
 /* The map of the merged image (MAP_MEM) or of this layer alone (MAP_DIFF); owned
  * by the snapshot. */
 const struct map *snapshot_map(const struct snapshot *snapshot, enum map_view view);
+
+/* Is it a draft that another process has open for writing? What that has not flushed
+ * nobody else reads. text becomes who it is. To be asked before snapshot_open: a writer
+ * that goes in between has flushed all. */
+bool snapshot_has_writer(struct index *index, const struct snapshot_row *row,
+			 char text[SNAPSHOT_WRITER_MAX]);
 
 /* Reads len bytes at off of the merged image or of the layer (absent pages read
  * as zero) into buf. The range lies inside the image. -EBADMSG and the other

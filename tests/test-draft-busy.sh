@@ -19,6 +19,15 @@ mounted "$work/two"
 "$pagodafs" store two 2>log.two || fail "mount"
 daemon=$(view-probe pid one) || fail "no pid"
 
+# What is read of a draft, and how many warnings that gives: reads_with N
+reads_with() {
+	pagoda -q export draft read 2>message || fail "export"
+	[ "$(grep -c '^' message)" -eq "$1" ] || fail "export says: $(cat message)"
+	pagoda -q diff base draft >/dev/null 2>message || fail "diff"
+	[ "$(grep -c '^' message)" -eq "$1" ] || fail "diff says: $(cat message)"
+}
+reads_with 0
+
 # hold MEM HOW: opens it for writing in a process of its own until release
 hold() {
 	mkfifo go held 2>/dev/null
@@ -41,6 +50,9 @@ for how in fd map; do
 	expect_text "open for writing by pagodafs on $work/one (pid $daemon)" message
 	expect 5 pagoda rm draft 2>message
 	expect_text "in use by pagodafs on $work/one (pid $daemon)" message
+	reads_with 1
+	expect_text "warning: 'draft' is a draft open for writing by pagodafs on $work/one (pid $daemon)" message
+	expect_text "close or fsync it first" message
 	(echo x >>two/draft/vmstate) 2>message && fail "two mounts write the draft"
 	expect_text "busy" message
 	expect_text "opening of vmstate of snapshot 2: open for writing by pagodafs on $work/one (pid $daemon)" log.two
@@ -75,6 +87,7 @@ say "sealed elsewhere, with readers"
 exec 3<one/draft/mem
 cat <&3 >/dev/null
 pagoda -q seal draft || fail "seal"
+reads_with 0
 same one/draft/mem c
 same two/draft/mem c
 (printf x >>one/draft/mem) 2>message && fail "a sealed file was written"
