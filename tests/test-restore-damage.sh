@@ -53,7 +53,7 @@ pagoda umount view || fail "umount"
 # that needs what is behind it is killed.
 truncate -s $((64 + 40 * 4096 + 100)) store/packs/1.pack || fail "truncate"
 expect 3 pagoda -s store check --read-data >found
-expect_text 'vm: page 40 ' found
+expect_text 'vm: pages 40 to 63 ' found
 mount_store store view
 dd if=view/vm/mem of=page bs=4096 count=1 2>/dev/null || fail "page 0 of a shorter pack"
 dd if=image bs=4096 count=1 2>/dev/null | cmp - page || fail "page 0 of a shorter pack differs"
