@@ -171,6 +171,8 @@ static int rows_run(struct bench *bench, const struct row *const *chosen, size_t
 		if (r < 0 && worst == 0)
 			worst = r;
 	}
+	if (stop && worst == 0) /* between two rows, or before the first */
+		worst = fail_with(-EINTR, "stopped by a signal");
 	return worst;
 }
 

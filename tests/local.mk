@@ -258,13 +258,13 @@ tests_diff_file_LDADD =
 CORE_SCRIPT_TESTS += \
 	tests/test-cli-commands.sh \
 	tests/test-cli-errors.sh \
-	tests/test-cli-export.sh \
 	tests/test-cli-import.sh \
 	tests/test-cli-layers.sh
 SCRIPT_TESTS += \
 	tests/test-cli-busy.sh \
 	tests/test-cli-copy.sh \
 	tests/test-cli-damage.sh \
+	tests/test-cli-export.sh \
 	tests/test-cli-drop.sh \
 	tests/test-cli-gc.sh \
 	tests/test-cli-guests.sh \
