@@ -248,6 +248,10 @@ static int remove_grand(struct shadow *now)
 	return remove_named(now, "grand");
 }
 
+/* The scenario collects: a pack that it was about to make when the power went has a row
+ * and no file yet, and the next collection takes it away, no import. */
+static bool collects;
+
 static int collect(struct shadow *now)
 {
 	struct gc_request request = {.progress = NULL};
@@ -405,6 +409,7 @@ static void prepare_layers(struct shadow *now)
 /* A pack of which little is needed. */
 static void prepare_garbage(struct shadow *now)
 {
+	collects = true;
 	prepare_a(now);
 	CK_OK(import_large(now));
 	CK_OK(import_part(now));
@@ -583,6 +588,8 @@ void scenario_prove(const struct shadow *now, const char *told)
 	prove_check(told);
 	r = import(&with, "proof", IMAGE_PROOF, "");
 	ck_assert_msg(r == 0, "%s: an import: %s", told, fail_text(r));
+	r = collects ? collect(&with) : 0;
+	ck_assert_msg(r == 0, "%s: a collection: %s", told, fail_text(r));
 	prove_packs(told);
 	ck_assert_msg(scenario_holds(&with, why, sizeof(why)), "%s: after an import: %s", told,
 		      why);
