@@ -8,6 +8,13 @@
 #include <check.h>
 #include <stdlib.h>
 
+/* What hangs is ended. ThreadSanitizer makes some tests ten times slower. */
+#ifdef __SANITIZE_THREAD__
+#define UNIT_TIMEOUT_S 300
+#else
+#define UNIT_TIMEOUT_S 60
+#endif
+
 #define UNIT_MAIN(name, ...)                                                                       \
 	int main(void)                                                                             \
 	{                                                                                          \
@@ -19,7 +26,7 @@
                                                                                                    \
 		for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)                      \
 			tcase_add_test(tcase, tests[i]);                                           \
-		tcase_set_timeout(tcase, 60);                                                      \
+		tcase_set_timeout(tcase, UNIT_TIMEOUT_S);                                          \
 		suite_add_tcase(suite, tcase);                                                     \
 		runner = srunner_create(suite);                                                    \
 		srunner_run_all(runner, CK_ENV);                                                   \
