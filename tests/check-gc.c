@@ -235,8 +235,8 @@ START_TEST(no_snapshot_misses_a_page_over_many_rounds)
 		} else {
 			images[i] = fixture_image(PAGES, (unsigned int)rand_r(&seed));
 			if (images[from])
-				memcpy(images[i] + (PAGES - first - count) * PAGE_BYTES,
-				       images[from] + first * PAGE_BYTES, count * PAGE_BYTES);
+				memmove(images[i] + (PAGES - first - count) * PAGE_BYTES,
+					images[from] + first * PAGE_BYTES, count * PAGE_BYTES);
 			fixture_import(name, images[i], PAGES);
 		}
 		rewritten += collect_exactly().rewritten;
