@@ -221,7 +221,8 @@ START_TEST(no_snapshot_misses_a_page_over_many_rounds)
 				     : seed;
 	printf("seed %u\n", seed);
 	fixture_setup();
-	for (int round = 0; round < rounds; round++) {
+	/* and on until there was one to rewrite, which chance may leave out for so long */
+	for (int round = 0; round < rounds || (rewritten == 0 && round < 20 * rounds); round++) {
 		int i = rand_r(&seed) % SNAPSHOTS;
 		int from = rand_r(&seed) % SNAPSHOTS;
 		uint64_t first = (uint64_t)rand_r(&seed) % PAGES;
