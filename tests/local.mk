@@ -354,4 +354,4 @@ TESTS = $(CORE_TESTS) $(SCRIPT_TESTS)
 endif
 
 dist_check_SCRIPTS += $(CORE_SCRIPT_TESTS) $(SCRIPT_TESTS)
-EXTRA_DIST += tests/functions.sh tests/apart.sh
+EXTRA_DIST += tests/functions.sh tests/apart.sh tests/qemu-functions.sh
