@@ -76,6 +76,26 @@ expect_text() {
 	}
 }
 
+# Chance that PAGODA_SEED repeats, for so many rounds: by_chance ROUNDS LONG_ROUNDS
+by_chance() {
+	rounds=$1
+	[ -z "${PAGODA_LONG:-}" ] || rounds=$2
+	seed=${PAGODA_SEED:-$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')}
+	say "seed $seed, $rounds rounds"
+}
+
+# A number below $1, in $random.
+next_random() {
+	seed=$(((seed * 1103515245 + 12345) % 2147483648))
+	random=$((seed / 8 % $1))
+}
+
+# Lets time pass until any moment, at most what counting to $1 takes.
+dawdle() {
+	next_random "$1"
+	while [ "$random" -gt 0 ]; do random=$((random - 1)); done
+}
+
 same() { cmp "$1" "$2" || fail "$1 and $2 differ"; }
 
 mounted() { mounts="$1 $mounts"; }

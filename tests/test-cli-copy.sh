@@ -113,10 +113,7 @@ pagoda -q -s fourth gc && pagoda -q -s fourth check || fail "after a failed copy
 [ "$(find fourth/packs -type f | wc -l)" = 0 ] || fail "a failed copy leaves packs"
 
 # killed anywhere: nothing is listed, or all is
-rounds=20
-[ -z "${PAGODA_LONG:-}" ] || rounds=200
-seed=${PAGODA_SEED:-$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')}
-say "seed $seed, $rounds rounds"
+by_chance 20 200
 none=0
 round=0
 while [ $round -lt $rounds ]; do
@@ -125,9 +122,7 @@ while [ $round -lt $rounds ]; do
 	"$top_builddir/pagoda" -q -s here copy grandchild fifth 2>/dev/null &
 	pid=$!
 	started $pid
-	seed=$(((seed * 1103515245 + 12345) % 2147483648))
-	i=$((seed / 8 % 40000))
-	while [ $i -gt 0 ]; do i=$((i - 1)); done
+	dawdle 40000
 	kill -KILL $pid 2>/dev/null
 	wait $pid 2>/dev/null
 	ended $pid

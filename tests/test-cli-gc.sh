@@ -112,10 +112,7 @@ pagoda -q check --read-data || fail "check after the loops"
 [ "$(kib)" -le $((empty + 6400)) ] || fail "$(kib) KiB for 1500 pages"
 
 # Killed at any moment: check is clean, and the next one finishes.
-rounds=20
-[ -z "${PAGODA_LONG:-}" ] || rounds=200
-seed=${PAGODA_SEED:-$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')}
-say "seed $seed, $rounds rounds of kill"
+by_chance 20 200
 killed=0
 round=0
 while [ $round -lt $rounds ]; do
@@ -125,9 +122,7 @@ while [ $round -lt $rounds ]; do
 	"$top_builddir/pagoda" -q gc 2>/dev/null &
 	pid=$!
 	started $pid
-	seed=$(((seed * 1103515245 + 12345) % 2147483648))
-	i=$((seed / 8 % 20000))
-	while [ $i -gt 0 ]; do i=$((i - 1)); done
+	dawdle 20000
 	kill -KILL $pid 2>/dev/null
 	wait $pid 2>/dev/null
 	[ $? -eq 0 ] || killed=$((killed + 1))

@@ -7,15 +7,7 @@
 . "${srcdir:-.}/tests/functions.sh"
 PATH=$top_builddir/tests:$PATH
 
-rounds=50
-[ -z "${PAGODA_LONG:-}" ] || rounds=1000
-seed=${PAGODA_SEED:-$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')}
-say "seed $seed, $rounds rounds"
-# A number below $1, in $random.
-next_random() {
-	seed=$(((seed * 1103515245 + 12345) % 2147483648))
-	random=$((seed / 8 % $1))
-}
+by_chance 50 1000
 
 PAGODA_STORE=$work/store
 export PAGODA_STORE
@@ -51,8 +43,7 @@ round() {
 		cat image >&5
 		exec 5>&-
 		# as long as what is left to be done may take, and longer
-		next_random 60000
-		while [ "$random" -gt 0 ]; do random=$((random - 1)); done
+		dawdle 60000
 	fi
 	kill -KILL $importer 2>/dev/null
 	wait $importer 2>/dev/null

@@ -6,14 +6,7 @@
 requires_fuse
 PATH=$top_builddir/tests:$PATH
 
-rounds=20
-[ -z "${PAGODA_LONG:-}" ] || rounds=200
-seed=${PAGODA_SEED:-$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')}
-say "seed $seed, $rounds rounds"
-next_random() {
-	seed=$(((seed * 1103515245 + 12345) % 2147483648))
-	random=$((seed / 8 % $1))
-}
+by_chance 20 200
 
 PAGODA_STORE=$work/store
 export PAGODA_STORE
@@ -49,8 +42,7 @@ round() {
 		echo "$line" >>log
 		left=$((left - 1))
 	done
-	next_random 4000
-	while [ "$random" -gt 0 ]; do random=$((random - 1)); done
+	dawdle 4000
 	kill -KILL $daemon
 	wait $daemon 2>/dev/null
 	ended $daemon
