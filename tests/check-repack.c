@@ -1,77 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Repacking, built with steps so small that there are many. A hook before a write
- * transaction plays the other process that comes in between: transaction_begin is
- * wrapped.
- */
+/* Repacking, with steps so small that there are many: libdb-small.a. */
 #include "config.h"
 
 #include <errno.h>
 #include <sys/wait.h>
 
-#include "db/check.h"
 #include "db/fork.h"
 #include "db/gc.h"
 #include "db/lock.h"
 #include "db/page.h"
 #include "db/repack.h"
-#include "db/sql.h"
-#include "db/store-private.h"
-#include "db/transaction.h"
-#include "tests/store-fixture.h"
+#include "tests/index-fixture.h"
 #include "tests/unit.h"
 
 #define NPAGES 1200
-
-/* Called before the step that makes the countdown 0. */
-static void (*hook)(void);
-static int hook_countdown;
-
-int __real_transaction_begin(struct index *index, enum transaction_kind kind,
-			     struct index **ret_open);
-int __wrap_transaction_begin(struct index *index, enum transaction_kind kind,
-			     struct index **ret_open);
-
-int __wrap_transaction_begin(struct index *index, enum transaction_kind kind,
-			     struct index **ret_open)
-{
-	void (*call)(void) = hook;
-
-	if (call && kind == TRANSACTION_STEP && --hook_countdown == 0) {
-		hook = NULL;
-		call();
-	}
-	return __real_transaction_begin(index, kind, ret_open);
-}
-
-static uint64_t number(const char *sql)
-{
-	sqlite3_stmt *query;
-	uint64_t value;
-
-	ck_assert_msg(sqlite3_prepare_v2(index_db(fixture_index), sql, -1, &query, NULL) ==
-			      SQLITE_OK,
-		      "%s: %s", sql, sqlite3_errmsg(index_db(fixture_index)));
-	ck_assert_int_eq(sqlite3_step(query), SQLITE_ROW);
-	value = (uint64_t)sqlite3_column_int64(query, 0);
-	sqlite3_finalize(query);
-	return value;
-}
-
-static void print_finding(void *context, const char *snapshot, const char *text)
-{
-	(void)context;
-	fprintf(stderr, "finding: %s: %s\n", snapshot, text);
-}
-
-static uint64_t findings(void)
-{
-	struct check_request request = {.read_percent = 100, .found = print_finding};
-	struct check_report report;
-
-	CK_OK(check_store(fixture_index, &request, &report));
-	return report.findings;
-}
 
 static void collect(void)
 {
@@ -208,12 +150,13 @@ START_TEST(a_layer_moves_whole_and_reads_the_same)
 }
 END_TEST
 
-static void import_more(void)
+static void import_more(struct index *other)
 {
 	struct index *index = fixture_index;
 	struct store *store = fixture_store;
 	struct pages *pages = fixture_pages;
 
+	(void)other;
 	fixture_open();
 	fixture_import("c", images[0], NPAGES);
 	fixture_close();
@@ -229,8 +172,7 @@ START_TEST(what_an_import_shares_in_between_stays)
 		struct repack_report report;
 
 		setup();
-		hook = import_more;
-		hook_countdown = at;
+		hook_set(import_more, TRANSACTION_STEP, at);
 		CK_OK(repack("a", CODEC_ZSTD, false, &report));
 		ck_assert_msg(!hook, "only %d of %d steps, %lu pages", at - hook_countdown, at,
 			      report.pages);
@@ -246,8 +188,9 @@ START_TEST(what_an_import_shares_in_between_stays)
 }
 END_TEST
 
-static void die(void)
+static void die(struct index *other)
 {
+	(void)other;
 	_exit(42);
 }
 
@@ -266,8 +209,7 @@ START_TEST(what_was_killed_is_gone_on_with)
 		child = fork();
 		if (child == 0) {
 			fixture_open();
-			hook = die;
-			hook_countdown = at;
+			hook_set(die, TRANSACTION_STEP, at);
 			(void)!repack("a", CODEC_ZSTD, false, &rest);
 			_exit(1);
 		}
@@ -289,38 +231,24 @@ START_TEST(what_was_killed_is_gone_on_with)
 }
 END_TEST
 
-static int flip(const char *path, long offset)
-{
-	FILE *pack = fopen(path, "r+");
-	int c;
-
-	fseek(pack, offset, SEEK_SET);
-	c = fgetc(pack);
-	fseek(pack, offset, SEEK_SET);
-	fputc(c ^ 1, pack);
-	return fclose(pack);
-}
-
 START_TEST(a_damaged_page_stays_and_the_rest_moves)
 {
 	struct repack_report whole;
 	struct repack_report report;
-	char path[128];
 	long offset;
 
 	setup();
 	CK_OK(repack("a", CODEC_ZSTD, true, &whole));
 	offset = (long)number("SELECT p.offset " OF_A " AND p.length < 4096 AND p.pack = 1 "
 			      "ORDER BY p.id LIMIT 1 OFFSET 77");
-	snprintf(path, sizeof(path), "%s/packs/1.pack", fixture_dir);
-	flip(path, offset + 1);
+	pack_flip(1, offset + 1);
 	ck_assert_int_eq(repack("a", CODEC_ZSTD, false, &report), -EBADMSG);
 	ck_assert_ptr_nonnull(strstr(fail_text(-EBADMSG), "left as they are"));
 	ck_assert_uint_eq(report.damaged, 1);
 	ck_assert_uint_eq(report.pages, whole.pages - 1);
 	ck_assert_int_eq(fixture_compare("a", images[0], NPAGES), -EBADMSG);
 	/* put right, all is well */
-	flip(path, offset + 1);
+	pack_flip(1, offset + 1);
 	compare();
 	CK_OK(repack("a", CODEC_ZSTD, false, &report));
 	ck_assert_uint_eq(report.pages, 1);
@@ -333,7 +261,7 @@ END_TEST
 START_TEST(a_flipped_bit_of_a_zstd_page_is_noticed)
 {
 	struct repack_report report;
-	char path[128];
+	uint64_t pack;
 	long offset;
 	long length;
 	long noticed = 0;
@@ -344,17 +272,15 @@ START_TEST(a_flipped_bit_of_a_zstd_page_is_noticed)
 	offset = (long)number("SELECT p.offset " OF_A " AND p.length > 65536 LIMIT 1 OFFSET 50");
 	length = (long)number("SELECT p.length - 65536 " OF_A
 			      " AND p.length > 65536 LIMIT 1 OFFSET 50");
-	snprintf(path, sizeof(path), "%s/packs/%lu.pack", fixture_dir,
-		 (unsigned long)number("SELECT p.pack " OF_A
-				       " AND p.length > 65536 LIMIT 1 OFFSET 50"));
+	pack = number("SELECT p.pack " OF_A " AND p.length > 65536 LIMIT 1 OFFSET 50");
 	for (long i = 0; i < length; i += 3) {
 		int r;
 
-		flip(path, offset + i);
+		pack_flip(pack, offset + i);
 		r = fixture_compare("a", images[0], NPAGES);
 		ck_assert(r == 0 || r == -EBADMSG);
 		noticed += r == -EBADMSG;
-		flip(path, offset + i);
+		pack_flip(pack, offset + i);
 	}
 	ck_assert_int_gt(noticed, length / 4);
 	compare();

@@ -43,21 +43,26 @@ tests_check_store_SOURCES = tests/check-store.c tests/store-fixture.h tests/unit
 # the store with a hash of 8 bits: only the bytes tell pages apart
 tests_check_collision_SOURCES = tests/check-collision.c $(libdb_a_SOURCES)
 tests_check_collision_CPPFLAGS = $(AM_CPPFLAGS) -DPAGE_HASH_MASK=0xff
-# the store with small steps and windows in its collection of garbage
-UNIT_TESTS += tests/check-gc
-tests_check_gc_SOURCES = tests/check-gc.c tests/store-fixture.h tests/unit.h $(libdb_a_SOURCES)
-tests_check_gc_CPPFLAGS = $(AM_CPPFLAGS) -DMARKS_IDS=256 -DMARKS_EXTENTS=4 -DGC_ROWS=64 \
-	-DGC_STEP_ROWS=50 -DGC_ENTRIES=40
-tests_check_gc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=transaction_begin
-UNIT_TESTS += tests/check-repack
-tests_check_repack_SOURCES = tests/check-repack.c tests/store-fixture.h tests/unit.h $(libdb_a_SOURCES)
-tests_check_repack_CPPFLAGS = $(AM_CPPFLAGS) -DREPACK_ROWS=16 -DREPACK_STEP_PAGES=40
-tests_check_repack_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=transaction_begin
 # the store with small steps, so that little data goes through all of them
 check_LIBRARIES = tests/libdb-small.a
 tests_libdb_small_a_SOURCES = $(libdb_a_SOURCES)
 tests_libdb_small_a_CPPFLAGS = $(AM_CPPFLAGS) -DSTEP_PAGES=512 -DSTEP_IDS=256 \
 	-DMARKS_IDS=256 -DMARKS_EXTENTS=4 -DGC_ROWS=64 -DGC_STEP_ROWS=50 -DGC_ENTRIES=40 -DREPACK_ROWS=16 -DREPACK_STEP_PAGES=40
+UNIT_TESTS += tests/check-gc tests/check-gc-beside tests/check-marks tests/check-repack
+index_fixture = tests/index-fixture.h tests/store-fixture.h tests/unit.h
+tests_check_gc_SOURCES = tests/check-gc.c tests/gc-fixture.h $(index_fixture)
+tests_check_gc_CPPFLAGS = $(tests_libdb_small_a_CPPFLAGS)
+tests_check_gc_LDADD = tests/libdb-small.a $(LDADD)
+tests_check_gc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=transaction_begin
+tests_check_gc_beside_SOURCES = tests/check-gc-beside.c tests/gc-fixture.h $(index_fixture)
+tests_check_gc_beside_LDADD = $(tests_check_gc_LDADD)
+tests_check_gc_beside_LDFLAGS = $(tests_check_gc_LDFLAGS)
+tests_check_marks_SOURCES = tests/check-marks.c tests/gc-fixture.h $(index_fixture)
+tests_check_marks_LDADD = $(tests_check_gc_LDADD)
+tests_check_marks_LDFLAGS = $(tests_check_gc_LDFLAGS)
+tests_check_repack_SOURCES = tests/check-repack.c $(index_fixture)
+tests_check_repack_LDADD = $(tests_check_gc_LDADD)
+tests_check_repack_LDFLAGS = $(tests_check_gc_LDFLAGS)
 disk_sources = tests/disk.c tests/disk.h tests/disk-cut.c tests/disk-private.h \
 	tests/scenarios.c tests/scenarios.h tests/store-fixture.h tests/unit.h
 UNIT_TESTS += tests/check-writers
