@@ -16,10 +16,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "base/fail.h"
 #include "db/store.h"
+#include "tests/chance.h"
 #include "tests/disk.h"
 #include "tests/scenarios.h"
 #include "tests/store-fixture.h"
@@ -37,11 +37,7 @@ static uint64_t seed;
 
 static void setup(void)
 {
-	const char *text = getenv("PAGODA_SEED");
-
-	seed = text ? strtoull(text, NULL, 10) : (uint64_t)time(NULL);
-	printf("seed %" PRIu64 "\n", seed);
-	fflush(stdout);
+	seed = chance_seed();
 	strcpy(base, "/tmp/pagoda-crash.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(base));
 	snprintf(live_root, sizeof(live_root), "%s/live", base);
@@ -56,12 +52,6 @@ static void teardown(void)
 {
 	strcpy(fixture_dir, base);
 	fixture_remove();
-}
-
-static uint64_t next_random(void)
-{
-	seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return seed >> 33;
 }
 
 /* One cut while the store goes from before to after, which is the same where
@@ -108,7 +98,7 @@ static void cut_at(const struct scenario *scenario, size_t nsteps, size_t point,
 	unsigned int done = disk_mark_at(point);
 	struct shadow next = under_way(&states[done], &states[MIN((size_t)done + 1, nsteps)]);
 
-	cut_once(scenario->name, point, fate, next_random(), &states[done], &next);
+	cut_once(scenario->name, point, fate, chance_next(&seed), &states[done], &next);
 }
 
 static size_t record(const struct scenario *scenario)
@@ -145,7 +135,8 @@ static void cut_everywhere(const struct scenario *scenario)
 		if (disk_mark_at(point) != disk_mark_at(point - 1))
 			cut_at(scenario, nsteps, point, DISK_LOSES_ALL);
 	for (int i = 0; !getenv("PAGODA_LONG") && i < QUICK_CUTS; i++, cuts++)
-		cut_at(scenario, nsteps, next_random() % points, next_random() % DISK_FATES);
+		cut_at(scenario, nsteps, chance_next(&seed) % points,
+		       chance_next(&seed) % DISK_FATES);
 	for (size_t point = 0; getenv("PAGODA_LONG") && point < points; point++)
 		for (unsigned int i = 0; i < LONG_ROUNDS * DISK_FATES; i++, cuts++)
 			cut_at(scenario, nsteps, point, i % DISK_FATES);
@@ -179,7 +170,7 @@ START_TEST(a_power_cut_leaves_a_store_or_none)
 
 			snprintf(told, sizeof(told), "init, point %zu (after %s), fate %u", point,
 				 disk_describe(point), fate);
-			disk_cut(point, fate, next_random(), cut_root);
+			disk_cut(point, fate, chance_next(&seed), cut_root);
 			r = scenario_open(cut);
 			ck_assert_msg(r == 0 || disk_mark_at(point) == 0, "%s: it is not there: %s",
 				      told, fail_text(r));

@@ -8,13 +8,12 @@
 #include "config.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "db/check.h"
 #include "db/sql.h"
 #include "db/transaction.h"
+#include "tests/chance.h"
 #include "tests/store-fixture.h"
 #include "tests/unit.h"
 
@@ -107,21 +106,6 @@ static bool check_finds(void)
 	return findings > 0;
 }
 
-static unsigned int seed_get(void)
-{
-	const char *text = getenv("PAGODA_SEED");
-	unsigned int seed = text ? (unsigned int)strtoul(text, NULL, 10) : (unsigned int)time(NULL);
-
-	printf("seed %u\n", seed);
-	fflush(stdout);
-	return seed;
-}
-
-static int rounds_get(int quick, int full)
-{
-	return getenv("PAGODA_LONG") ? full : quick;
-}
-
 /* Flips one bit in rounds rounds; returns how many were noticed. */
 static int flip_bits(struct file *file, const char *also, const char *image, int rounds,
 		     unsigned int *seed)
@@ -146,7 +130,7 @@ static int flip_bits(struct file *file, const char *also, const char *image, int
 
 START_TEST(a_flipped_bit_of_the_index_gives_no_wrong_byte)
 {
-	unsigned int seed = seed_get();
+	unsigned int seed = (unsigned int)chance_seed();
 	char *image = fixture_image(NPAGES, 30);
 	struct file file;
 
@@ -154,7 +138,8 @@ START_TEST(a_flipped_bit_of_the_index_gives_no_wrong_byte)
 	fixture_import("a", image, NPAGES);
 	fixture_close();
 	file = file_load("index.db");
-	ck_assert_int_gt(flip_bits(&file, "index.db-wal", image, rounds_get(400, 5000), &seed), 0);
+	ck_assert_int_gt(flip_bits(&file, "index.db-wal", image, chance_rounds(400, 5000), &seed),
+			 0);
 	ck_assert_int_eq(look("a", image), 0);
 	free(file.bytes);
 	munmap(image, NPAGES * PAGE_BYTES);
@@ -165,9 +150,9 @@ END_TEST
 
 START_TEST(a_flipped_bit_of_a_pack_is_always_noticed)
 {
-	unsigned int seed = seed_get();
+	unsigned int seed = (unsigned int)chance_seed();
 	char *image = fixture_image(NPAGES, 31);
-	int rounds = rounds_get(200, 1000);
+	int rounds = chance_rounds(200, 1000);
 	struct file file;
 
 	fixture_setup();
@@ -209,7 +194,7 @@ static void make_log(const char *image)
 
 START_TEST(a_damaged_or_missing_log_is_noticed)
 {
-	unsigned int seed = seed_get();
+	unsigned int seed = (unsigned int)chance_seed();
 	char *image = fixture_image(NPAGES, 32);
 	struct file index;
 	struct file log;
@@ -220,7 +205,7 @@ START_TEST(a_damaged_or_missing_log_is_noticed)
 	log = file_load("index.db-wal");
 	ck_assert_uint_gt(log.len, 0);
 	ck_assert_int_eq(look("b", image), 0);
-	for (int round = 0; round < rounds_get(150, 1000); round++) {
+	for (int round = 0; round < chance_rounds(150, 1000); round++) {
 		size_t at = (size_t)rand_r(&seed) % log.len;
 		int r;
 
@@ -234,7 +219,7 @@ START_TEST(a_damaged_or_missing_log_is_noticed)
 		log.bytes[at] ^= 4;
 	}
 	/* cut short anywhere: its last commit is gone, and that is told */
-	for (int round = 0; round < rounds_get(100, 1000); round++) {
+	for (int round = 0; round < chance_rounds(100, 1000); round++) {
 		struct file part = log;
 
 		part.len = (size_t)rand_r(&seed) % log.len;

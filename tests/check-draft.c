@@ -6,7 +6,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -18,6 +17,7 @@
 #include "db/draft.h"
 #include "db/fork.h"
 #include "db/sql.h"
+#include "tests/chance.h"
 #include "tests/store-fixture.h"
 #include "tests/unit.h"
 
@@ -286,10 +286,8 @@ static void random_change(unsigned int *seed)
 
 START_TEST(random_changes_are_read_and_kept)
 {
-	const char *given = getenv("PAGODA_SEED");
-	unsigned int seed = given ? (unsigned int)atoi(given) : 1;
+	unsigned int seed = (unsigned int)chance_seed();
 
-	printf("seed %u\n", seed);
 	setup();
 	for (int round = 0; round < 40; round++) {
 		for (int i = rand_r(&seed) % 12; i >= 0; i--)

@@ -12,15 +12,14 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "base/fail.h"
 #include "db/store.h"
+#include "tests/chance.h"
 #include "tests/disk.h"
 #include "tests/memory.h"
 #include "tests/scenarios.h"
@@ -52,19 +51,9 @@ static char live_root[80];
 static char live[96];
 static uint64_t seed;
 
-static uint64_t next_random(void)
-{
-	seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return seed >> 33;
-}
-
 static void setup(void)
 {
-	const char *text = getenv("PAGODA_SEED");
-
-	seed = text ? strtoull(text, NULL, 10) : (uint64_t)time(NULL);
-	printf("seed %" PRIu64 "\n", seed);
-	fflush(stdout);
+	seed = chance_seed();
 	strcpy(base, "/tmp/pagoda-faults.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(base));
 	snprintf(live_root, sizeof(live_root), "%s/live", base);
@@ -243,7 +232,7 @@ static void fail_everywhere(const struct scenario *scenario, const struct fault 
 	for (unsigned int nth = 1; nth <= operations && tries < tries_most(); tries++) {
 		failed += try_once(scenario, fault, nth, &prepared).failed;
 		nth = getenv("PAGODA_LONG") ? nth + 1
-					    : 1 + (unsigned int)(next_random() % operations);
+					    : 1 + (unsigned int)(chance_next(&seed) % operations);
 	}
 	printf("%s, %s: %u operations, %u tries, %u errors\n", scenario->name, fault->name,
 	       operations, tries, failed);
@@ -300,7 +289,7 @@ START_TEST(opening_fails_and_leaves_nothing)
 	if (fault->of == OF_MEMORY && !getenv("PAGODA_LONG"))
 		stride = 80;
 	while (open_once(fault, nth, &now))
-		nth += 1 + (unsigned int)next_random() % (2 * stride - 1);
+		nth += 1 + (unsigned int)chance_next(&seed) % (2 * stride - 1);
 	printf("opening, %s: %u operations\n", fault->name, nth - 1);
 	ck_assert_uint_gt(nth, 1);
 	teardown();

@@ -3,9 +3,9 @@
 #include "config.h"
 
 #include <errno.h>
-#include <time.h>
 
 #include "db/pack-make.h"
+#include "tests/chance.h"
 #include "tests/gc-fixture.h"
 #include "tests/unit.h"
 
@@ -55,14 +55,11 @@ END_TEST
 START_TEST(no_snapshot_misses_a_page_over_many_rounds)
 {
 	enum { SNAPSHOTS = 6, PAGES = 300 };
-	unsigned int seed = (unsigned int)time(NULL);
+	unsigned int seed = (unsigned int)chance_seed();
 	char *images[SNAPSHOTS] = {0};
 	uint64_t rewritten = 0;
-	int rounds = getenv("PAGODA_LONG") ? 400 : 40;
+	int rounds = chance_rounds(40, 400);
 
-	seed = getenv("PAGODA_SEED") ? (unsigned int)strtoul(getenv("PAGODA_SEED"), NULL, 10)
-				     : seed;
-	printf("seed %u\n", seed);
 	fixture_setup();
 	/* and on until there was one to rewrite, which chance may leave out for so long */
 	for (int round = 0; round < rounds || (rewritten == 0 && round < 20 * rounds); round++) {

@@ -10,6 +10,7 @@
 #include "base/fail.h"
 #include "db/overlay.h"
 #include "db/store.h"
+#include "tests/chance.h"
 #include "tests/unit.h"
 
 #define PAGES 300
@@ -103,10 +104,8 @@ END_TEST
 
 START_TEST(random_changes)
 {
-	const char *given = getenv("PAGODA_SEED");
-	unsigned int seed = given ? (unsigned int)atoi(given) : 1;
+	unsigned int seed = (unsigned int)chance_seed();
 
-	printf("seed %u\n", seed);
 	for (int round = 0; round < 20; round++) {
 		setup();
 		for (int i = 0; i < 200; i++) {

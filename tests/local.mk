@@ -26,7 +26,7 @@ SCRIPT_TESTS += tests/test-layers-guests.sh tests/test-qemu-resume.sh
 # db
 UNIT_TESTS += tests/check-chain tests/check-collision tests/check-compare tests/check-damage \
 	tests/check-digest tests/check-layers tests/check-lock tests/check-map tests/check-page tests/check-store
-tests_check_damage_SOURCES = tests/check-damage.c tests/unit.h tests/store-fixture.h
+tests_check_damage_SOURCES = tests/check-damage.c tests/chance.h tests/unit.h tests/store-fixture.h
 tests_check_digest_SOURCES = tests/check-digest.c tests/unit.h
 tests_check_chain_SOURCES = tests/check-chain.c tests/unit.h $(layer_fixture)
 tests_check_compare_SOURCES = tests/check-compare.c tests/unit.h $(layer_fixture)
@@ -35,8 +35,8 @@ layer_fixture = tests/layer-fixture.h tests/store-fixture.h
 tests_check_lock_SOURCES = tests/check-lock.c tests/unit.h
 tests_check_map_SOURCES = tests/check-map.c tests/unit.h
 UNIT_TESTS += tests/check-overlay tests/check-draft
-tests_check_overlay_SOURCES = tests/check-overlay.c tests/unit.h
-tests_check_draft_SOURCES = tests/check-draft.c tests/store-fixture.h tests/unit.h
+tests_check_overlay_SOURCES = tests/check-overlay.c tests/chance.h tests/unit.h
+tests_check_draft_SOURCES = tests/check-draft.c tests/chance.h tests/store-fixture.h tests/unit.h
 tests_check_draft_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=draft_read
 tests_check_page_SOURCES = tests/check-page.c tests/unit.h
 tests_check_store_SOURCES = tests/check-store.c tests/store-fixture.h tests/unit.h
@@ -49,7 +49,7 @@ tests_libdb_small_a_SOURCES = $(libdb_a_SOURCES)
 tests_libdb_small_a_CPPFLAGS = $(AM_CPPFLAGS) -DSTEP_PAGES=512 -DSTEP_IDS=256 \
 	-DMARKS_IDS=256 -DMARKS_EXTENTS=4 -DGC_ROWS=64 -DGC_STEP_ROWS=50 -DGC_ENTRIES=40 -DREPACK_ROWS=16 -DREPACK_STEP_PAGES=40
 UNIT_TESTS += tests/check-gc tests/check-gc-beside tests/check-marks tests/check-repack
-index_fixture = tests/index-fixture.h tests/store-fixture.h tests/unit.h
+index_fixture = tests/chance.h tests/index-fixture.h tests/store-fixture.h tests/unit.h
 tests_check_gc_SOURCES = tests/check-gc.c tests/gc-fixture.h $(index_fixture)
 tests_check_gc_CPPFLAGS = $(tests_libdb_small_a_CPPFLAGS)
 tests_check_gc_LDADD = tests/libdb-small.a $(LDADD)
@@ -63,7 +63,7 @@ tests_check_marks_LDFLAGS = $(tests_check_gc_LDFLAGS)
 tests_check_repack_SOURCES = tests/check-repack.c $(index_fixture)
 tests_check_repack_LDADD = $(tests_check_gc_LDADD)
 tests_check_repack_LDFLAGS = $(tests_check_gc_LDFLAGS)
-disk_sources = tests/disk.c tests/disk.h tests/disk-cut.c tests/disk-private.h \
+disk_sources = tests/chance.h tests/disk.c tests/disk.h tests/disk-cut.c tests/disk-private.h \
 	tests/scenarios.c tests/scenarios.h tests/store-fixture.h tests/unit.h
 UNIT_TESTS += tests/check-writers
 tests_check_writers_SOURCES = tests/check-writers.c tests/store-fixture.h tests/unit.h
