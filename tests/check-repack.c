@@ -10,6 +10,7 @@
 #include "db/lock.h"
 #include "db/page.h"
 #include "db/repack.h"
+#include "tests/hook-fixture.h"
 #include "tests/index-fixture.h"
 #include "tests/unit.h"
 

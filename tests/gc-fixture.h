@@ -10,6 +10,7 @@
 
 #include "db/gc-private.h"
 #include "db/lock.h"
+#include "tests/hook-fixture.h"
 #include "tests/index-fixture.h"
 
 #define NPAGES 1600

@@ -31,12 +31,14 @@ tests_check_digest_SOURCES = tests/check-digest.c tests/unit.h
 tests_check_chain_SOURCES = tests/check-chain.c tests/unit.h $(layer_fixture)
 tests_check_compare_SOURCES = tests/check-compare.c tests/unit.h $(layer_fixture)
 tests_check_layers_SOURCES = tests/check-layers.c tests/unit.h $(layer_fixture)
+index_fixture = tests/index-fixture.h tests/store-fixture.h tests/unit.h
 layer_fixture = tests/layer-fixture.h tests/store-fixture.h
 tests_check_lock_SOURCES = tests/check-lock.c tests/unit.h
 tests_check_map_SOURCES = tests/check-map.c tests/unit.h
-UNIT_TESTS += tests/check-overlay tests/check-draft
+UNIT_TESTS += tests/check-overlay tests/check-draft tests/check-draft-limits
 tests_check_overlay_SOURCES = tests/check-overlay.c tests/chance.h tests/unit.h
-tests_check_draft_SOURCES = tests/check-draft.c tests/chance.h tests/store-fixture.h tests/unit.h
+tests_check_draft_SOURCES = tests/check-draft.c tests/chance.h tests/draft-fixture.h $(index_fixture)
+tests_check_draft_limits_SOURCES = tests/check-draft-limits.c tests/draft-fixture.h $(index_fixture)
 tests_check_draft_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=draft_read
 tests_check_page_SOURCES = tests/check-page.c tests/unit.h
 tests_check_store_SOURCES = tests/check-store.c tests/store-fixture.h tests/unit.h
@@ -49,18 +51,17 @@ tests_libdb_small_a_SOURCES = $(libdb_a_SOURCES)
 tests_libdb_small_a_CPPFLAGS = $(AM_CPPFLAGS) -DSTEP_PAGES=512 -DSTEP_IDS=256 \
 	-DMARKS_IDS=256 -DMARKS_EXTENTS=4 -DGC_ROWS=64 -DGC_STEP_ROWS=50 -DGC_ENTRIES=40 -DREPACK_ROWS=16 -DREPACK_STEP_PAGES=40
 UNIT_TESTS += tests/check-gc tests/check-gc-beside tests/check-marks tests/check-repack
-index_fixture = tests/chance.h tests/index-fixture.h tests/store-fixture.h tests/unit.h
-tests_check_gc_SOURCES = tests/check-gc.c tests/gc-fixture.h $(index_fixture)
+tests_check_gc_SOURCES = tests/check-gc.c tests/chance.h tests/hook-fixture.h tests/gc-fixture.h $(index_fixture)
 tests_check_gc_CPPFLAGS = $(tests_libdb_small_a_CPPFLAGS)
 tests_check_gc_LDADD = tests/libdb-small.a $(LDADD)
 tests_check_gc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=transaction_begin
-tests_check_gc_beside_SOURCES = tests/check-gc-beside.c tests/gc-fixture.h $(index_fixture)
+tests_check_gc_beside_SOURCES = tests/check-gc-beside.c tests/hook-fixture.h tests/gc-fixture.h $(index_fixture)
 tests_check_gc_beside_LDADD = $(tests_check_gc_LDADD)
 tests_check_gc_beside_LDFLAGS = $(tests_check_gc_LDFLAGS)
-tests_check_marks_SOURCES = tests/check-marks.c tests/gc-fixture.h $(index_fixture)
+tests_check_marks_SOURCES = tests/check-marks.c tests/hook-fixture.h tests/gc-fixture.h $(index_fixture)
 tests_check_marks_LDADD = $(tests_check_gc_LDADD)
 tests_check_marks_LDFLAGS = $(tests_check_gc_LDFLAGS)
-tests_check_repack_SOURCES = tests/check-repack.c $(index_fixture)
+tests_check_repack_SOURCES = tests/check-repack.c tests/hook-fixture.h $(index_fixture)
 tests_check_repack_LDADD = $(tests_check_gc_LDADD)
 tests_check_repack_LDFLAGS = $(tests_check_gc_LDFLAGS)
 disk_sources = tests/chance.h tests/disk.c tests/disk.h tests/disk-cut.c tests/disk-private.h \
