@@ -4,6 +4,7 @@ libdb_a_SOURCES = \
 	db/appender.c db/appender.h \
 	db/attachment.c db/attachment.h \
 	db/attachment-private.h \
+	db/byte-lock.c db/byte-lock.h \
 	db/catalog.c db/catalog.h \
 	db/catalog-private.h \
 	db/check.c db/check.h \
@@ -24,6 +25,7 @@ libdb_a_SOURCES = \
 	db/gc-repack.c \
 	db/fork.c db/fork.h \
 	db/generation.c db/generation.h \
+	db/holder.c db/holder.h \
 	db/image.c db/image.h \
 	db/import.c db/import.h \
 	db/index.c db/index.h \

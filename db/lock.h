@@ -19,13 +19,11 @@
 
 #include "base/attributes.h"
 #include "base/cleanup.h"
+#include "db/holder.h"
 
 /* How long the writer lock, and a lease another is about to let go, are waited for. */
 #define LOCK_WRITER_WAIT_MS 30000
 #define LOCK_LEASE_WAIT_MS 2000
-
-/* Room for what a holder is called: "COMMAND (pid N)". */
-#define LOCK_HOLDER_MAX 512
 
 struct locks;
 
@@ -70,6 +68,6 @@ int locks_take_write(struct locks *locks, uint64_t id, unsigned int wait_ms) MUS
 void locks_drop_write(struct locks *locks, uint64_t id);
 
 /* Has another process the write lease of the draft at this moment? Then text says who. */
-bool locks_find_writer(struct locks *locks, uint64_t id, char text[LOCK_HOLDER_MAX]);
+bool locks_find_writer(struct locks *locks, uint64_t id, char text[HOLDER_TEXT_MAX]);
 
 #endif

@@ -294,7 +294,7 @@ int snapshot_maps_text(struct index *index, uint64_t id, char **ret_text, size_t
 bool snapshot_has_writer(struct index *index, const struct snapshot_row *row,
 			 char text[SNAPSHOT_WRITER_MAX])
 {
-	_Static_assert(SNAPSHOT_WRITER_MAX == LOCK_HOLDER_MAX, "one is the other's text");
+	_Static_assert(SNAPSHOT_WRITER_MAX == HOLDER_TEXT_MAX, "one is the other's text");
 
 	return row->state == SNAPSHOT_DRAFT &&
 	       locks_find_writer(index_store(index)->locks, row->id, text);
