@@ -24,46 +24,24 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "base/fail.h"
 #include "db/attachment.h"
-#include "db/check-run.h"
+#include "db/check-private.h"
 #include "db/damage-private.h"
 #include "db/generation.h"
 #include "db/lock.h"
-#include "db/pack.h"
 #include "db/pages-private.h"
 #include "db/resolve.h"
-#include "db/rows.h"
 #include "db/snapshot.h"
 #include "db/sql.h"
 #include "db/store-private.h"
 
-#define BATCH_ROWS 1024
-#define PACK_SLOTS 64
 #define DRAFT_TRIES 4
 
-struct check {
-	struct index *index; /* borrowed */
-	struct pages *pages; /* owned */
-	const struct check_request *request;
-	struct check_report report;
-	struct pack_state {
-		uint32_t number; /* 0: none */
-		uint64_t size;	 /* bytes; 0: the pack is not there or not what it should be */
-		bool is_told;	 /* that */
-		char text[128];	 /* why */
-	} packs[PACK_SLOTS];	 /* those last looked at, by number */
-	struct check_run run;	 /* of damaged pages, not told yet */
-};
-
-static void PRINTF_LIKE(3, 4)
-	found(struct check *check, const char *snapshot, const char *format, ...)
+void check_found(struct check *check, const char *snapshot, const char *format, ...)
 {
 	char text[FAIL_TEXT_MAX];
 	va_list args;
@@ -75,21 +53,19 @@ static void PRINTF_LIKE(3, 4)
 	check->request->found(check->request->context, snapshot, text);
 }
 
-/* Damage is a finding and the proof goes on; any other error ends it. */
-static int found_error(struct check *check, const char *snapshot, int r)
+int check_found_error(struct check *check, const char *snapshot, int r)
 {
 	if (r != -EBADMSG)
 		return r;
-	found(check, snapshot, "%s", fail_text(r));
+	check_found(check, snapshot, "%s", fail_text(r));
 	return 0;
 }
 
-/* ... of the index as a whole. */
-static int found_index_error(struct check *check, int r)
+int check_found_in_index(struct check *check, int r)
 {
 	if (r == -EBADMSG)
 		damage_add_index(check->request->damage);
-	return found_error(check, "", r);
+	return check_found_error(check, "", r);
 }
 
 /* ... of a snapshot. */
@@ -97,7 +73,7 @@ static int found_snapshot_error(struct check *check, uint64_t id, const char *na
 {
 	int noted = r == -EBADMSG ? damage_add_snapshot(check->request->damage, id) : 0;
 
-	return noted < 0 ? noted : found_error(check, name, r);
+	return noted < 0 ? noted : check_found_error(check, name, r);
 }
 
 static int check_sqlite(struct check *check)
@@ -111,9 +87,9 @@ static int check_sqlite(struct check *check)
 		if (!text || strcmp(text, "ok") == 0)
 			continue;
 		damage_add_index(check->request->damage);
-		found(check, "", "index.db: %s", text);
+		check_found(check, "", "index.db: %s", text);
 	}
-	return found_index_error(check, r);
+	return check_found_in_index(check, r);
 }
 
 static int check_generation(struct check *check)
@@ -127,12 +103,12 @@ static int check_generation(struct check *check)
 	if (r == 0)
 		r = sql_number(check->index, "SELECT generation FROM store WHERE id = 1", 0, &held);
 	if (r < 0)
-		return found_error(check, "", r);
+		return check_found_error(check, "", r);
 	if ((uint64_t)held < written)
-		found(check, "",
-		      "index.db has lost commits: it is at generation %" PRId64
-		      ", the store was at %" PRIu64,
-		      held, written);
+		check_found(check, "",
+			    "index.db has lost commits: it is at generation %" PRId64
+			    ", the store was at %" PRIu64,
+			    held, written);
 	return 0;
 }
 
@@ -142,8 +118,9 @@ static int check_sequence(struct check *check, const char *table, const char *sq
 	int r = sql_number(check->index, sql, 0, &behind);
 
 	if (r == 0 && behind)
-		found(check, "", "index.db: ids of table %s would be used a second time", table);
-	return found_error(check, "", r);
+		check_found(check, "", "index.db: ids of table %s would be used a second time",
+			    table);
+	return check_found_error(check, "", r);
 }
 
 #define BEHIND(table)                                                                              \
@@ -159,227 +136,6 @@ static int check_sequences(struct check *check)
 	if (r == 0)
 		r = check_sequence(check, "pack", BEHIND("pack"));
 	return r == 0 ? check_sequence(check, "attachment", BEHIND("attachment")) : r;
-}
-
-/* Opens a pack for its header and size, when rows of it first come up. */
-static int pack_look(struct check *check, uint32_t number, struct pack_state **ret)
-{
-	struct pack_state *state = &check->packs[number % PACK_SLOTS];
-	AUTO_CLOSE int fd = -1;
-	struct stat st;
-	int r;
-
-	*ret = state;
-	if (state->number == number)
-		return 0;
-	*state = (struct pack_state){.number = number};
-	r = pack_open(index_store(check->index), number, &fd);
-	if (r == -ENOENT)
-		r = fail_with(-EBADMSG, "pack %" PRIu32 " is missing", number);
-	if (r == -EBADMSG) {
-		snprintf(state->text, sizeof(state->text), "%s", fail_text(r));
-		return 0;
-	}
-	if (r == 0 && fstat(fd, &st) < 0)
-		r = fail_with(-errno, "pack %" PRIu32 ": %s", number, strerror(errno));
-	if (r == 0)
-		state->size = (uint64_t)st.st_size;
-	return r;
-}
-
-/* A page is best named by where a guest has it. */
-static int place_find(struct check *check, uint64_t id, struct check_place *ret)
-{
-	static const char sql[] =
-		"SELECT s.name, e.first + ?1 - e.page FROM extent e JOIN snapshot s "
-		"ON s.id = e.snapshot WHERE e.page <= ?1 AND e.page + e.count > ?1 "
-		"AND s.state != 0 LIMIT 1";
-	AUTO_RESET sqlite3_stmt *query = NULL;
-	int r = sql_get(check->index, sql, &query);
-
-	*ret = (struct check_place){.row = id};
-	if (r < 0)
-		return r;
-	sql_bind(query, 1, id);
-	r = sql_step(check->index, query);
-	if (r > 0) {
-		const char *name = (const char *)sqlite3_column_text(query, 0);
-
-		snprintf(ret->snapshot, sizeof(ret->snapshot), "%s", name ? name : "");
-		ret->pgno = sql_column(query, 1);
-	}
-	return MIN(r, 0);
-}
-
-static void tell_run(struct check *check)
-{
-	char text[FAIL_TEXT_MAX];
-
-	if (check->run.count == 0)
-		return;
-	check_run_text(&check->run, text);
-	found(check, check->run.first.snapshot, "%s", text);
-	check->run.count = 0;
-}
-
-static int found_page(struct check *check, uint64_t id, const char *what)
-{
-	struct check_place place;
-	int r = place_find(check, id, &place);
-
-	if (r < 0 || check_run_add(&check->run, &place, what))
-		return r;
-	tell_run(check);
-	(void)!check_run_add(&check->run, &place, what); /* an empty one takes it */
-	return 0;
-}
-
-/* splitmix64: a sample that is the same for the same seed. */
-static bool is_sampled(const struct check_request *request, uint64_t id)
-{
-	uint64_t x = id + request->seed * UINT64_C(0x9e3779b97f4a7c15);
-
-	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return (x ^ (x >> 31)) % 100 < request->read_percent;
-}
-
-/* Does the row still say so, and does anybody count on it? */
-static int still_counts(struct check *check, uint64_t id, const struct page_row *row, bool *ret)
-{
-	static const char sql[] =
-		"SELECT hash, pack, offset, length, "
-		"coalesce((SELECT doomed FROM pack WHERE id = page.pack), 0) AND NOT EXISTS "
-		"(SELECT 1 FROM extent WHERE page <= ?1 AND page + count > ?1) "
-		"FROM page WHERE id = ?1";
-	AUTO_RESET sqlite3_stmt *query = NULL;
-	struct page_row again;
-	int r = sql_get(check->index, sql, &query);
-
-	if (r < 0)
-		return r;
-	sql_bind(query, 1, id);
-	r = sql_step(check->index, query);
-	*ret = false;
-	if (r <= 0)
-		return r;
-	again = rows_parse(query, 0);
-	*ret = memcmp(&again, row, sizeof(again)) == 0 && !sql_column(query, 4);
-	return 0;
-}
-
-/* What is wrong with the row: 0 and "" for nothing, or words in text. */
-static int row_prove(struct check *check, uint64_t id, const struct page_row *row,
-		     struct pack_state **ret_pack, char text[FAIL_TEXT_MAX])
-{
-	char plain[PAGE_BYTES];
-	int r;
-
-	text[0] = '\0';
-	if (row->length == 0) {
-		snprintf(text, FAIL_TEXT_MAX, "its row in the index is damaged");
-		return 0;
-	}
-	r = pack_look(check, row->pack, ret_pack);
-	if (r < 0)
-		return r;
-	if ((*ret_pack)->size == 0) {
-		snprintf(text, FAIL_TEXT_MAX, "%s", (*ret_pack)->text);
-		return 0;
-	}
-	if (row->offset + row->length > (*ret_pack)->size) {
-		snprintf(text, FAIL_TEXT_MAX, "pack %" PRIu32 " is cut short at byte %" PRIu64,
-			 row->pack, (*ret_pack)->size);
-		return 0;
-	}
-	if (!is_sampled(check->request, id))
-		return 0;
-	check->report.pages_read++;
-	progress_add(check->request->progress, PAGE_BYTES);
-	r = pages_load(check->pages, row, plain);
-	if (r == -EBADMSG || r == -ENOENT)
-		fail_copy(r, text);
-	else if (r < 0)
-		return r;
-	return 0;
-}
-
-static int check_row(struct check *check, uint64_t id, const struct page_row *row)
-{
-	struct pack_state *pack = NULL;
-	char text[FAIL_TEXT_MAX];
-	bool counts = false;
-	int r = row_prove(check, id, row, &pack, text);
-
-	check->report.pages++;
-	if (r == 0 && text[0])
-		r = still_counts(check, id, row, &counts);
-	if (r < 0 || !counts)
-		return r;
-	r = damage_add_page(check->request->damage, id);
-	if (r < 0)
-		return r;
-	if (!pack || pack->size > 0)
-		return found_page(check, id, text);
-	if (!pack->is_told) /* once for all the pages of it */
-		found(check, "", "%s", text);
-	pack->is_told = true;
-	return 0;
-}
-
-struct row_batch {
-	size_t n;
-	uint64_t ids[BATCH_ROWS];
-	struct page_row rows[BATCH_ROWS];
-};
-
-/* In batches, so that no read transaction lasts while packs are read. */
-static int rows_fetch(struct check *check, uint64_t after, struct row_batch *batch)
-{
-	static const char sql[] =
-		"SELECT id, hash, pack, offset, length FROM page WHERE id > ?1 "
-		"AND NOT coalesce((SELECT doomed FROM pack WHERE id = page.pack), 0) "
-		"ORDER BY id LIMIT ?2";
-	AUTO_RESET sqlite3_stmt *query = NULL;
-	int r = sql_get(check->index, sql, &query);
-
-	batch->n = 0;
-	if (r < 0)
-		return r;
-	sql_bind(query, 1, after);
-	sql_bind(query, 2, BATCH_ROWS);
-	while ((r = sql_step(check->index, query)) > 0) {
-		uint64_t id = sql_column(query, 0);
-
-		/* a damaged b-tree may come back to where it was, for ever */
-		if (id <= after)
-			return fail_with(-EBADMSG,
-					 "index.db: page row %" PRIu64 " comes after row %" PRIu64
-					 ": the rows behind it are not looked at",
-					 id, after);
-		after = id;
-		batch->ids[batch->n] = id;
-		batch->rows[batch->n++] = rows_parse(query, 1);
-	}
-	return r;
-}
-
-static int check_rows(struct check *check)
-{
-	AUTO_FREE struct row_batch *batch = malloc(sizeof(*batch));
-	uint64_t after = 0;
-	int r = batch ? 0 : fail_with(-ENOMEM, "out of memory");
-
-	do {
-		if (r == 0)
-			r = rows_fetch(check, after, batch);
-		for (size_t i = 0; r == 0 && i < batch->n; i++)
-			r = check_row(check, batch->ids[i], &batch->rows[i]);
-		if (r == 0 && batch->n > 0)
-			after = batch->ids[batch->n - 1];
-	} while (r == 0 && batch->n > 0);
-	tell_run(check);
-	return found_index_error(check, r);
 }
 
 static int check_attachments(struct check *check, const struct snapshot_row *row)
@@ -402,7 +158,7 @@ static int check_attachments(struct check *check, const struct snapshot_row *row
 			if (noted < 0)
 				return noted;
 		}
-		r = found_error(check, row->name, r);
+		r = check_found_error(check, row->name, r);
 		if (r < 0)
 			return r;
 	}
@@ -479,7 +235,7 @@ static int check_snapshots(struct check *check)
 		if (r == 0)
 			r = check_id(check, row.id);
 		r = row.id ? found_snapshot_error(check, row.id, "", r)
-			   : found_index_error(check, r);
+			   : check_found_in_index(check, r);
 		if (r < 0 || row.id == 0)
 			return r;
 	}
@@ -494,9 +250,9 @@ static int check_pack_rows(struct check *check)
 	int r = sql_get(check->index, sql, &query);
 
 	while (r >= 0 && (r = sql_step(check->index, query)) > 0)
-		found(check, "", "index.db: pack %" PRIu64 " has pages, but no row",
-		      sql_column(query, 0));
-	return found_error(check, "", r);
+		check_found(check, "", "index.db: pack %" PRIu64 " has pages, but no row",
+			    sql_column(query, 0));
+	return check_found_error(check, "", r);
 }
 
 static int count_packs(struct check *check)
@@ -506,7 +262,7 @@ static int count_packs(struct check *check)
 
 	if (r == 0)
 		check->report.packs = (uint64_t)packs;
-	return found_error(check, "", r);
+	return check_found_error(check, "", r);
 }
 
 static void set_total(struct check *check)

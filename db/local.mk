@@ -8,6 +8,8 @@ libdb_a_SOURCES = \
 	db/catalog.c db/catalog.h \
 	db/catalog-private.h \
 	db/check.c db/check.h \
+	db/check-private.h \
+	db/check-rows.c \
 	db/codec.c db/codec.h \
 	db/check-run.c db/check-run.h \
 	db/compare.c db/compare.h \
