@@ -6,6 +6,7 @@ libdb_a_SOURCES = \
 	db/attachment-private.h \
 	db/byte-lock.c db/byte-lock.h \
 	db/catalog.c db/catalog.h \
+	db/catalog-edit.c \
 	db/catalog-private.h \
 	db/check.c db/check.h \
 	db/check-private.h \
@@ -36,6 +37,7 @@ libdb_a_SOURCES = \
 	db/draft.c db/draft.h \
 	db/draft-private.h \
 	db/draft-read.c \
+	db/draft-seen.c \
 	db/draft-store.c \
 	db/draft-tidy.c \
 	db/draft-write.c \
