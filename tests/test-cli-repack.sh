@@ -60,18 +60,21 @@ importer() {
 		i=$((i + 1))
 	done
 }
+by_chance 6 60
 reader &
 reader_pid=$!
 started $reader_pid
 importer &
 importer_pid=$!
 started $importer_pid
-for i in 1 2 3 4 5 6; do
+i=0
+while [ $i -lt "$rounds" ]; do
+	i=$((i + 1))
 	for codec in zstd lz4; do
 		"$top_builddir/pagoda" -q repack base --codec $codec &
 		repack_pid=$!
 		started $repack_pid
-		sleep "0.0$i" # anywhere in it
+		dawdle 40000
 		kill -KILL $repack_pid 2>/dev/null
 		wait $repack_pid 2>/dev/null
 		ended $repack_pid
