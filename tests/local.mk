@@ -83,12 +83,16 @@ tests_check_view_SOURCES = tests/check-view.c tests/unit.h
 tests_check_view_LDADD = libfusefs.a $(DB_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += tests/view-probe
 tests_view_probe_SOURCES = \
+	tests/probe.c tests/probe.h \
 	tests/view-probe.c tests/view-probe.h \
 	tests/view-probe-cache.c \
 	tests/view-probe-read.c \
 	tests/view-probe-write.c
 check_PROGRAMS += tests/draft-probe
-tests_draft_probe_SOURCES = tests/draft-probe.c
+tests_draft_probe_SOURCES = \
+	tests/draft-probe.c tests/draft-probe.h \
+	tests/draft-probe-random.c \
+	tests/probe.c tests/probe.h
 CORE_SCRIPT_TESTS += tests/test-draft-write.sh
 SCRIPT_TESTS += \
 	tests/test-draft-busy.sh \

@@ -8,13 +8,10 @@
 #include "tests/view-probe.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
@@ -22,53 +19,6 @@
 #include <unistd.h>
 
 #define PATIENCE_MS 20000
-
-void die(const char *format, ...)
-{
-	va_list args;
-
-	fputs("view-probe: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	exit(1);
-}
-
-int must_open(const char *path, int flags)
-{
-	int fd = open(path, flags | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		die("open %s: %s", path, strerror(errno));
-	return fd;
-}
-
-uint64_t size_of(int fd)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		die("fstat: %s", strerror(errno));
-	return (uint64_t)st.st_size;
-}
-
-void *must_map(int fd, size_t len, int protection, int flags)
-{
-	void *map = mmap(NULL, len, protection, flags, fd, 0);
-
-	if (map == MAP_FAILED)
-		die("mmap: %s", strerror(errno));
-	return map;
-}
-
-void expect_errno(const char *what, long result, int want)
-{
-	if (result >= 0)
-		die("%s succeeded, not %s", what, strerrorname_np(want));
-	if (errno != want)
-		die("%s gives %s, not %s", what, strerrorname_np(errno), strerrorname_np(want));
-}
 
 /* ---- pid DIR, wait PID, wait-view DIR ---- */
 
