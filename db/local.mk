@@ -81,3 +81,5 @@ db/schema.sql.h: $(srcdir)/db/schema.sql
 	@$(MKDIR_P) db
 	$(AM_V_GEN)sed -e 's/ *--.*$$//' -e '/^$$/d' -e 's/\\/\\\\/g' -e 's/"/\\"/g' \
 		-e 's/^/"/' -e 's/$$/\\n"/' $(srcdir)/db/schema.sql > $@.tmp && mv $@.tmp $@
+# A target made alone does not make what BUILT_SOURCES names.
+db/schema.$(OBJEXT): db/schema.sql.h

@@ -45,6 +45,7 @@ tests_check_store_SOURCES = tests/check-store.c tests/store-fixture.h tests/unit
 # the store with a hash of 8 bits: only the bytes tell pages apart
 tests_check_collision_SOURCES = tests/check-collision.c $(libdb_a_SOURCES)
 tests_check_collision_CPPFLAGS = $(AM_CPPFLAGS) -DPAGE_HASH_MASK=0xff
+db/tests_check_collision-schema.$(OBJEXT) db/tests_libdb_small_a-schema.$(OBJEXT): db/schema.sql.h
 # the store with small steps, so that little data goes through all of them
 check_LIBRARIES = tests/libdb-small.a
 tests_libdb_small_a_SOURCES = $(libdb_a_SOURCES)
