@@ -19,6 +19,7 @@ libfusefs_a_SOURCES = \
 	fusefs/settings.c fusefs/settings.h \
 	fusefs/storing.c fusefs/storing.h \
 	fusefs/threads.c fusefs/threads.h \
+	fusefs/tidier.c fusefs/tidier.h \
 	fusefs/view.h \
 	fusefs/workingset.c fusefs/workingset.h
 

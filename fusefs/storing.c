@@ -21,6 +21,7 @@
 #include "fusefs/node.h"
 #include "fusefs/notifier.h"
 #include "fusefs/reply.h"
+#include "fusefs/tidier.h"
 
 #define WAITING_MOST 64 /* requests to be answered */
 #define SEATS 2		/* of the four threads that answer the kernel */
@@ -44,13 +45,13 @@ struct job {
 };
 
 struct storing {
-	struct view *view;   /* borrowed */
-	struct index *index; /* owned; of the thread once it is started */
-	struct pages *pages; /* owned, before index; as index */
-	atomic_int seats;    /* taken by threads that store themselves */
-	atomic_bool tidying; /* a job for that is in the queue */
-	uint64_t busy_ns;    /* when the last wait in vain began; of the thread */
-	uint64_t full_ns;    /* when the last began that found no room; of the thread */
+	struct view *view;     /* borrowed */
+	struct index *index;   /* owned; of the thread once it is started */
+	struct pages *pages;   /* owned, before index; as index */
+	atomic_int seats;      /* taken by threads that store themselves */
+	uint64_t busy_ns;      /* when the last wait in vain began; of the thread */
+	uint64_t full_ns;      /* when the last began that found no room; of the thread */
+	struct tidier *tidier; /* owned */
 	pthread_t id;
 	bool started;
 	pthread_mutex_t lock;
@@ -170,18 +171,6 @@ static int run_open(struct storing *storing, struct job *job, int err)
 	return r;
 }
 
-/* Nobody waits for it, and what fails is tried again when there is more garbage. */
-static int run_tidy(struct storing *storing, UNUSED struct job *job, UNUSED int err)
-{
-	int r;
-
-	atomic_store(&storing->tidying, false);
-	r = drafts_tidy(storing->view->drafts, storing->index);
-	if (r < 0)
-		log_debug("%s", fail_text(r));
-	return 0;
-}
-
 /* ---- the thread ---- */
 
 static bool is_full(int r)
@@ -259,8 +248,6 @@ static struct job *take(struct storing *storing)
 	return job;
 }
 
-static void tidy_if_needed(struct storing *storing);
-
 static void *thread_main(void *argument)
 {
 	struct storing *storing = argument;
@@ -270,7 +257,7 @@ static void *thread_main(void *argument)
 		bool waited = job->req;
 
 		run(storing, job);
-		tidy_if_needed(storing);
+		tidier_wake(storing->tidier);
 		free(job->data);
 		free(job);
 		pthread_mutex_lock(&storing->lock);
@@ -322,12 +309,6 @@ static void submit(struct storing *storing, const struct job *job)
 	free(refused.data);
 }
 
-static void tidy_if_needed(struct storing *storing)
-{
-	if (drafts_are_untidy(storing->view->drafts) && !atomic_exchange(&storing->tidying, true))
-		submit(storing, &(struct job){.run = run_tidy});
-}
-
 void storing_store(struct storing *storing, fuse_req_t req, struct file *file)
 {
 	bool seated = file_is_draft(file);
@@ -339,7 +320,7 @@ void storing_store(struct storing *storing, fuse_req_t req, struct file *file)
 		(void)note_room(storing, r);
 		reply_result(req, "storing", file, r);
 		atomic_fetch_sub(&storing->seats, 1);
-		tidy_if_needed(storing);
+		tidier_wake(storing->tidier);
 		return;
 	}
 	if (seated)
@@ -460,12 +441,14 @@ int storing_new(struct store *store, struct storing **ret)
 
 int storing_start(struct storing *storing, struct view *view)
 {
-	int err;
+	int r = tidier_start(view->store, view->drafts, &storing->tidier);
 
+	if (r < 0)
+		return r;
 	storing->view = view;
-	err = pthread_create(&storing->id, NULL, thread_main, storing);
-	if (err)
-		return fail_with(-err, "cannot start a thread: %s", strerror(err));
+	r = pthread_create(&storing->id, NULL, thread_main, storing);
+	if (r)
+		return fail_with(-r, "cannot start a thread: %s", strerror(r));
 	storing->started = true;
 	return 0;
 }
@@ -481,6 +464,7 @@ void storing_close(struct storing *storing)
 		pthread_mutex_unlock(&storing->lock);
 		pthread_join(storing->id, NULL);
 	}
+	tidier_stop(storing->tidier);
 	pthread_cond_destroy(&storing->changed);
 	pthread_mutex_destroy(&storing->lock);
 	pages_close(storing->pages);

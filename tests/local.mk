@@ -103,6 +103,7 @@ SCRIPT_TESTS += \
 	tests/test-draft-lost.sh \
 	tests/test-draft-qemu.sh \
 	tests/test-draft-space.sh \
+	tests/test-draft-tidy.sh \
 	tests/test-draft-vmm.sh \
 	tests/test-view-cache.sh \
 	tests/test-view-churn.sh \
