@@ -251,7 +251,7 @@ static int confirm_known(struct appender *a, struct step_page *page)
 static int restore(struct appender *a, struct step_page *page)
 {
 	char packed[PAGE_BYTES];
-	int r = page_encode(a->codec, a->kept[page->kept], packed, &page->row);
+	int r = page_encode(a->codec, CODEC_QUICK, a->kept[page->kept], packed, &page->row);
 
 	if (r < 0)
 		return r;

@@ -28,10 +28,11 @@ bool page_is_zero(const void *plain)
 	return bytes[0] == 0 && memcmp(bytes, bytes + 1, PAGE_BYTES - 1) == 0;
 }
 
-int page_encode(enum codec codec, const void *plain, void *packed, struct page_row *row)
+int page_encode(enum codec codec, enum codec_effort effort, const void *plain, void *packed,
+		struct page_row *row)
 {
 	size_t length = 0;
-	int r = codec_encode(codec, plain, packed, PAGE_BYTES - 1, &length);
+	int r = codec_encode(codec, effort, plain, packed, PAGE_BYTES - 1, &length);
 
 	if (r < 0)
 		return r;

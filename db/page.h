@@ -29,7 +29,8 @@ bool page_is_zero(const void *plain);
 /* Encodes a page into packed, which has room for PAGE_BYTES; row gets length and codec:
  * a page that does not compress is stored plain. With CODEC_LZ4 it cannot fail, else
  * -ENOMEM and -EPROTONOSUPPORT. */
-int page_encode(enum codec codec, const void *plain, void *packed, struct page_row *row) MUST_CHECK;
+int page_encode(enum codec codec, enum codec_effort effort, const void *plain, void *packed,
+		struct page_row *row) MUST_CHECK;
 
 /* Decodes length bytes (of a sane row, or 1 to PAGE_BYTES) and proves the page against
  * its hash. -EBADMSG with words if it is anything else; plain then holds garbage.

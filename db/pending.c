@@ -85,7 +85,7 @@ int pending_put(struct index *index, uint64_t id, uint64_t pgno, const void *pla
 	int r = sql_get(index, "INSERT OR REPLACE INTO pending VALUES (?1, ?2, ?3)", &insert);
 
 	if (r == 0 && plain)
-		r = page_encode(CODEC_LZ4, plain, data + HASH_BYTES, &row);
+		r = page_encode(CODEC_LZ4, CODEC_QUICK, plain, data + HASH_BYTES, &row);
 	if (r < 0)
 		return r;
 	if (plain) {

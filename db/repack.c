@@ -274,7 +274,7 @@ static int repack_page(struct repack *repack, uint64_t id, struct page_row *row)
 	if (r < 0 || !is_new)
 		return r;
 	move = (struct move){.from = *row, .to = {.hash = row->hash}};
-	r = page_encode(codec, repack->plain, repack->packed, &move.to);
+	r = page_encode(codec, CODEC_THOROUGH, repack->plain, repack->packed, &move.to);
 	/* LZ4 is for speed, and may grow; the others are for size */
 	if (r < 0 || (codec != CODEC_LZ4 && move.to.length >= row->length))
 		return r;

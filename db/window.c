@@ -198,7 +198,8 @@ static int encode_new(struct window *window, enum codec codec)
 		if (page->kind != PAGE_NEW)
 			continue;
 		page->packed_at = at;
-		r = page_encode(codec, window_plain(window, i), window->packed + at, &page->row);
+		r = page_encode(codec, CODEC_QUICK, window_plain(window, i), window->packed + at,
+				&page->row);
 		if (r < 0)
 			return r;
 		at += page->row.length;

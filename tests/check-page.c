@@ -54,7 +54,7 @@ static void survive(enum codec codec)
 			fill_text(plain, seed);
 		else
 			fill_noise(plain, seed);
-		ck_assert_int_eq(page_encode(codec, plain, packed, &row), 0);
+		ck_assert_int_eq(page_encode(codec, CODEC_QUICK, plain, packed, &row), 0);
 		ck_assert_uint_le(row.length, PAGE_BYTES);
 		ck_assert(seed % 2 ? row.length < PAGE_BYTES / 2 : row.length == PAGE_BYTES);
 		ck_assert_int_eq(row.codec, seed % 2 ? codec : CODEC_LZ4);
@@ -83,7 +83,7 @@ static void flip(enum codec codec)
 
 	fill_text(plain, 3);
 	hash = page_hash(plain);
-	ck_assert_int_eq(page_encode(codec, plain, packed, &row), 0);
+	ck_assert_int_eq(page_encode(codec, CODEC_QUICK, plain, packed, &row), 0);
 	for (size_t bit = 0; bit < 8U * row.length; bit++) {
 		int r;
 
@@ -121,7 +121,7 @@ static void cut_and_pad(enum codec codec)
 	struct page_row row;
 
 	fill_text(plain, 5);
-	ck_assert_int_eq(page_encode(codec, plain, packed, &row), 0);
+	ck_assert_int_eq(page_encode(codec, CODEC_QUICK, plain, packed, &row), 0);
 	for (size_t n = 1; n < MIN(row.length + 20U, (size_t)PAGE_BYTES); n++)
 		if (n != row.length)
 			ck_assert_int_eq(page_decode(row.codec, packed, n, page_hash(plain), again),
@@ -133,6 +133,65 @@ START_TEST(cut_and_padded_blocks_are_refused)
 	for (enum codec codec = 0; codec < CODECS; codec++)
 		if (!is_missing(codec))
 			cut_and_pad(codec);
+}
+END_TEST
+
+/* Stores written before have zstd blocks that name the size of the page. */
+START_TEST(blocks_that_name_their_size_are_read)
+{
+	static const unsigned char unnamed[] = {0x00, 0x10};
+	static const unsigned char named[] = {0x60, 0x00, 0x0f};
+	char plain[PAGE_BYTES];
+	char packed[PAGE_BYTES];
+	char former[PAGE_BYTES];
+	char again[PAGE_BYTES];
+	struct page_row row;
+
+	if (is_missing(CODEC_ZSTD))
+		return;
+	fill_text(plain, 7);
+	ck_assert_int_eq(page_encode(CODEC_ZSTD, CODEC_QUICK, plain, packed, &row), 0);
+	ck_assert_int_eq(memcmp(packed, unnamed, sizeof(unnamed)), 0);
+	memcpy(former, named, sizeof(named));
+	memcpy(former + sizeof(named), packed + sizeof(unnamed), row.length - sizeof(unnamed));
+	ck_assert_int_eq(page_decode(CODEC_ZSTD, former, row.length + 1U, page_hash(plain), again),
+			 0);
+	ck_assert_int_eq(memcmp(plain, again, PAGE_BYTES), 0);
+}
+END_TEST
+
+/* As code is: sequences of three bytes that come again, and others between them. */
+static void fill_code(char page[PAGE_BYTES], unsigned int seed)
+{
+	char known[32][3];
+
+	fill_noise(page, seed);
+	memcpy(known, page, sizeof(known));
+	for (size_t at = sizeof(known); at + 4 <= PAGE_BYTES; at += 4)
+		memcpy(page + at, known[rand() % 32], 3);
+}
+
+START_TEST(thorough_blocks_are_smaller)
+{
+	size_t quick = 0;
+	size_t thorough = 0;
+
+	for (unsigned int seed = 0; !is_missing(CODEC_ZSTD) && seed < 50; seed++) {
+		char plain[PAGE_BYTES];
+		char packed[PAGE_BYTES];
+		char again[PAGE_BYTES];
+		struct page_row row;
+
+		fill_code(plain, seed);
+		ck_assert_int_eq(page_encode(CODEC_ZSTD, CODEC_THOROUGH, plain, packed, &row), 0);
+		ck_assert_int_eq(
+			page_decode(CODEC_ZSTD, packed, row.length, page_hash(plain), again), 0);
+		ck_assert_int_eq(memcmp(plain, again, PAGE_BYTES), 0);
+		thorough += row.length;
+		ck_assert_int_eq(page_encode(CODEC_ZSTD, CODEC_QUICK, plain, packed, &row), 0);
+		quick += row.length;
+	}
+	ck_assert_uint_le(thorough, quick - quick / 100);
 }
 END_TEST
 
@@ -150,18 +209,19 @@ START_TEST(blocks_of_another_codec_are_refused)
 	size_t len;
 
 	fill_text(plain, 6);
-	ck_assert_int_eq(page_encode(CODEC_LZ4, plain, packed, &row), 0);
+	ck_assert_int_eq(page_encode(CODEC_LZ4, CODEC_QUICK, plain, packed, &row), 0);
 	if (is_missing(CODEC_ZSTD)) { /* and that is not damage */
 		ck_assert_int_eq(
 			page_decode(CODEC_ZSTD, packed, row.length, page_hash(plain), again),
 			-EPROTONOSUPPORT);
 		ck_assert_ptr_nonnull(strstr(fail_text(-EPROTONOSUPPORT), "without libzstd"));
-		ck_assert_int_eq(page_encode(CODEC_ZSTD, plain, packed, &row), -EPROTONOSUPPORT);
+		ck_assert_int_eq(page_encode(CODEC_ZSTD, CODEC_QUICK, plain, packed, &row),
+				 -EPROTONOSUPPORT);
 		return;
 	}
 	ck_assert_int_eq(page_decode(CODEC_ZSTD, packed, row.length, page_hash(plain), again),
 			 -EBADMSG);
-	ck_assert_int_eq(page_encode(CODEC_ZSTD, plain, packed, &row), 0);
+	ck_assert_int_eq(page_encode(CODEC_ZSTD, CODEC_QUICK, plain, packed, &row), 0);
 	len = row.length;
 	ck_assert_int_eq(page_decode(CODEC_LZ4, packed, len, page_hash(plain), again), -EBADMSG);
 	ck_assert_int_eq(page_decode(CODEC_ZSTD, plain, PAGE_BYTES, page_hash(plain), again),
@@ -222,4 +282,5 @@ END_TEST
 
 UNIT_MAIN("page", pages_survive_encoding, no_flipped_bit_gets_through,
 	  cut_and_padded_blocks_are_refused, blocks_of_another_codec_are_refused,
+	  blocks_that_name_their_size_are_read, thorough_blocks_are_smaller,
 	  zero_is_told_from_almost_zero, impossible_rows_are_refused)
