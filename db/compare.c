@@ -35,14 +35,14 @@ struct compare {
 	struct side b;
 };
 
-static const struct run *run_of(const struct side *side)
+static struct run run_of(const struct side *side)
 {
-	return &side->map->runs[side->run];
+	return map_run(side->map, side->run);
 }
 
 static enum run_kind kind_of(const struct side *side)
 {
-	return run_of(side)->kind;
+	return map_run_kind(side->map, side->run);
 }
 
 /* Has the run of the side bytes, stored or pending? */
@@ -60,7 +60,7 @@ static enum run_kind shown(enum run_kind kind)
 /* The id of the stored page at pgno, which is in the run of the side. */
 static uint64_t id_of(const struct side *side, uint64_t pgno)
 {
-	return run_of(side)->page + (pgno - run_of(side)->first);
+	return run_of(side).page + (pgno - run_of(side).first);
 }
 
 static int range_end(struct compare *c)
@@ -223,8 +223,8 @@ static int compare_rest(struct compare *c, const struct side *side, uint64_t pgn
 	int r = 0;
 
 	for (size_t i = side->run; r == 0 && i < map->nruns; i++) {
-		enum run_kind kind = shown(map->runs[i].kind);
-		uint64_t first = MAX(pgno, map->runs[i].first);
+		enum run_kind kind = shown(map_run_kind(map, i));
+		uint64_t first = MAX(pgno, map_run_first(map, i));
 
 		r = differ(c, first, map_run_end(map, i) - first, side == &c->a ? kind : RUN_ABSENT,
 			   side == &c->a ? RUN_ABSENT : kind);

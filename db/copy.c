@@ -122,12 +122,12 @@ static int copy_runs(struct copy *copy, const struct snapshot *snapshot, struct 
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < map->nruns; i++) {
-		uint64_t first = map->runs[i].first;
+		uint64_t first = map_run_first(map, i);
 		uint64_t end = map_run_end(map, i);
 
-		if (map->runs[i].kind == RUN_ZERO)
+		if (map_run_kind(map, i) == RUN_ZERO)
 			r = appender_add_zero(appender, first, end - first);
-		while (r == 0 && map->runs[i].kind == RUN_DATA && first < end) {
+		while (r == 0 && map_run_kind(map, i) == RUN_DATA && first < end) {
 			uint64_t n = MIN(end - first, (uint64_t)WINDOW_PAGES);
 
 			r = copy_window(copy, snapshot, appender, first, n);

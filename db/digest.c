@@ -128,14 +128,14 @@ static int add_runs(struct digest *digest, struct index *index, const struct map
 	int r = 0;
 
 	for (size_t i = map_find(map, first); r == 0 && first < end; i++) {
-		const struct run *run = &map->runs[i];
+		const struct run run = map_run(map, i);
 		uint64_t n = MIN(map_run_end(map, i), end) - first;
 
-		if (run->kind == RUN_DATA) {
+		if (run.kind == RUN_DATA) {
 			*data += n;
-			r = add_stored(index, digest, run->page + (first - run->first), n);
+			r = add_stored(index, digest, run.page + (first - run.first), n);
 		} else {
-			digest_add_run(digest, run->kind, n);
+			digest_add_run(digest, run.kind, n);
 		}
 		first += n;
 	}

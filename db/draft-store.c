@@ -83,9 +83,9 @@ static int put_few(struct draft *draft, const struct map *map)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < map->nruns; i++) {
-		if (map->runs[i].kind == RUN_ABSENT)
+		if (map_run_kind(map, i) == RUN_ABSENT)
 			continue;
-		for (uint64_t pgno = map->runs[i].first; r == 0 && pgno < map_run_end(map, i);
+		for (uint64_t pgno = map_run_first(map, i); r == 0 && pgno < map_run_end(map, i);
 		     pgno++) {
 			const void *plain = NULL;
 
@@ -224,12 +224,12 @@ static int append_all(struct draft *draft, const struct map *map)
 	int r = window ? 0 : fail_with(-ENOMEM, "out of memory");
 
 	for (size_t i = 0; r == 0 && i < map->nruns; i++) {
-		uint64_t first = map->runs[i].first;
+		uint64_t first = map_run_first(map, i);
 		uint64_t count = map_run_end(map, i) - first;
 
-		if (map->runs[i].kind == RUN_ZERO)
+		if (map_run_kind(map, i) == RUN_ZERO)
 			r = appender_add_zero(draft->appender, first, count);
-		else if (map->runs[i].kind == RUN_PENDING)
+		else if (map_run_kind(map, i) == RUN_PENDING)
 			r = append_data(draft, window, first, count);
 	}
 	return r == 0 ? appender_finish(draft->appender, &totals) : r;

@@ -63,10 +63,10 @@ static int write_all(const struct job *job)
 
 	progress_set_total(job->progress, map->npages * PAGE_BYTES);
 	for (size_t i = 0; r == 0 && i < map->nruns; i++) {
-		uint64_t off = map->runs[i].first * PAGE_BYTES;
+		uint64_t off = map_run_first(map, i) * PAGE_BYTES;
 		uint64_t end = map_run_end(map, i) * PAGE_BYTES;
 
-		if (job->sparse && map_is_hole(map->runs[i].kind, job->view))
+		if (job->sparse && map_is_hole(map_run_kind(map, i), job->view))
 			progress_add(job->progress, end - off);
 		else
 			r = write_data(job, off, end, chunk);

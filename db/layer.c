@@ -73,7 +73,7 @@ static void add_page(struct layer *layer, uint64_t pgno, const struct window_pag
 	bool zero = page->kind == PAGE_ZERO;
 
 	if (page->kind == PAGE_SAME) /* what it holds is what the parent says */
-		zero = layer->parent->runs[map_find(layer->parent, pgno)].kind != RUN_DATA;
+		zero = map_run_kind(layer->parent, map_find(layer->parent, pgno)) != RUN_DATA;
 	if (zero)
 		digest_add_run(layer->mem, RUN_ZERO, 1);
 	else
@@ -99,7 +99,7 @@ static int add_hole(struct layer *layer, uint64_t first, uint64_t count)
 	for (size_t i = map_find(map, first); r == 0 && first < end; i++) {
 		uint64_t n = MIN(map_run_end(map, i), end) - first;
 
-		if (map->runs[i].kind == RUN_DATA) {
+		if (map_run_kind(map, i) == RUN_DATA) {
 			r = add_zero(layer, first, n);
 		} else {
 			digest_add_run(layer->mem, RUN_ZERO, n);

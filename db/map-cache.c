@@ -20,9 +20,15 @@ struct map_cache {
 	struct maps *entries[ENTRIES_MAX]; /* last used first; protected by mutex */
 };
 
+static size_t map_bytes(const struct map *map)
+{
+	return sizeof(*map) + (map->nruns + 1) * sizeof(struct run_packed);
+}
+
 static size_t maps_bytes(const struct maps *maps)
 {
-	return sizeof(*maps) + (maps->mem->nruns + maps->layer->nruns + 2) * sizeof(struct run);
+	return sizeof(*maps) + map_bytes(maps->mem) +
+	       (maps->layer != maps->mem ? map_bytes(maps->layer) : 0);
 }
 
 static void maps_free(struct maps *maps)

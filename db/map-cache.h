@@ -19,7 +19,7 @@
 struct maps {
 	uint64_t id;
 	struct map *mem;    /* owned: the merged image */
-	struct map *layer;  /* owned: this layer alone */
+	struct map *layer;  /* owned: this layer alone; of a base the same as mem */
 	unsigned int users; /* protected by the mutex of the cache */
 };
 

@@ -11,6 +11,7 @@
 
 #include "db/map.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -71,6 +72,7 @@ int map_builder_new(uint64_t npages, struct map_builder **ret)
 {
 	struct map_builder *b = calloc(1, sizeof(*b));
 
+	assert(npages <= MAP_NPAGES_MAX);
 	if (!b)
 		return fail_with(-ENOMEM, "out of memory");
 	b->npages = npages;
@@ -174,6 +176,10 @@ int map_builder_add(struct map_builder *b, uint32_t layer, enum run_kind kind, u
 				 "a run of %" PRIu64 " pages at page %" PRIu64
 				 " is not inside an image of %" PRIu64 " pages",
 				 count, first, b->npages);
+	if (layer > MAP_LAYER_MAX || page > MAP_PAGE_MAX)
+		return fail_with(-EBADMSG,
+				 "a run of stored pages begins at %" PRIu64 ", in layer %" PRIu32,
+				 page, layer);
 	if (first < b->next)
 		return fail_with(-EBADMSG, "two runs overlap at page %" PRIu64, first);
 	if (first > b->next)
@@ -188,24 +194,35 @@ int map_builder_add(struct map_builder *b, uint32_t layer, enum run_kind kind, u
 	return r;
 }
 
-/* The finished list with an end mark, as a map. Takes the runs over. */
+static struct run_packed pack(const struct run *run)
+{
+	return (struct run_packed){{(uint32_t)run->first,
+				    (uint32_t)(run->first >> 32) | (uint32_t)run->kind << 1 |
+					    run->layer << 3 | (uint32_t)(run->page >> 32) << 17,
+				    (uint32_t)run->page}};
+}
+
+/* The finished list with an end mark, as a map. Frees the list. */
 static int list_finish(struct run_list *list, uint64_t npages, struct map **ret)
 {
+	const struct run end = {.first = npages, .layer = MAP_LAYER_MAX + 1, .kind = RUN_ABSENT};
 	struct map *map = calloc(1, sizeof(*map));
-	/* a kind and layer of its own, so never merged away */
-	int r = map ? list_append(list, (struct run){.first = npages,
-						     .layer = UINT32_MAX,
-						     .kind = RUN_ABSENT})
-		    : fail_with(-ENOMEM, "out of memory");
+	struct run_packed *packed = reallocarray(NULL, list->n + 1, sizeof(*packed));
 
-	if (r < 0) {
+	if (!map || !packed) {
 		free(map);
+		free(packed);
 		free(list->runs);
-		return r;
+		return fail_with(-ENOMEM, "out of memory for a map of %zu runs", list->n);
 	}
+	for (size_t i = 0; i < list->n; i++)
+		packed[i] = pack(&list->runs[i]);
+	packed[list->n] = pack(&end);
 	map->npages = npages;
-	map->nruns = list->n - 1;
-	map->runs = list->runs;
+	map->nruns = list->n;
+	map->packed = packed;
+	map->owners = 1;
+	free(list->runs);
 	*ret = map;
 	return 0;
 }
@@ -234,11 +251,27 @@ int map_builder_finish(struct map_builder *b, bool absent_is_zero, struct map **
 	return list_finish(&out, b->npages, ret);
 }
 
+void map_flatten(struct map *map)
+{
+	for (size_t i = 0; i < map->nruns; i++) {
+		struct run run = map_run(map, i);
+
+		run.layer = 0;
+		map->packed[i] = pack(&run);
+	}
+}
+
+struct map *map_share(struct map *map)
+{
+	atomic_fetch_add(&map->owners, 1);
+	return map;
+}
+
 void map_free(struct map *map)
 {
-	if (!map)
+	if (!map || atomic_fetch_sub(&map->owners, 1) > 1)
 		return;
-	free(map->runs);
+	free(map->packed);
 	free(map);
 }
 
@@ -250,7 +283,7 @@ size_t map_find(const struct map *map, uint64_t pgno)
 	while (high - low > 1) {
 		size_t middle = low + (high - low) / 2;
 
-		if (map->runs[middle].first <= pgno)
+		if (map_run_first(map, middle) <= pgno)
 			low = middle;
 		else
 			high = middle;
@@ -266,11 +299,11 @@ int map_seek(const struct map *map, enum map_view view, uint64_t off, bool data,
 	if (pgno >= map->npages)
 		return -ENXIO;
 	for (i = map_find(map, pgno); i < map->nruns; i++)
-		if (map_is_hole(map->runs[i].kind, view) != data)
+		if (map_is_hole(map_run_kind(map, i), view) != data)
 			break;
 	if (i == map->nruns && data)
 		return -ENXIO;
-	*ret_off = MAX(off, map->runs[i].first * PAGE_BYTES);
+	*ret_off = MAX(off, map_run_first(map, i) * PAGE_BYTES);
 	return 0;
 }
 
@@ -284,10 +317,10 @@ int map_lay_over(const struct map *top, const struct map *under, uint32_t shift,
 	for (uint64_t at = 0; r == 0 && at < top->npages;) {
 		uint64_t over_end = map_run_end(top, over);
 		uint64_t below_end = map_run_end(under, below);
-		struct run run = top->runs[over];
+		struct run run = map_run(top, over);
 
 		if (run.kind == RUN_ABSENT) {
-			run = under->runs[below];
+			run = map_run(under, below);
 			run.layer += run.kind == RUN_ABSENT ? 0 : shift;
 		}
 		r = list_append(&out, run_from(run, at));
@@ -307,8 +340,8 @@ uint64_t map_count(const struct map *map, enum map_view view, uint64_t first, ui
 	uint64_t end = first + count;
 	uint64_t pages = 0;
 
-	for (size_t i = map_find(map, first); i < map->nruns && map->runs[i].first < end; i++)
-		if (!map_is_hole(map->runs[i].kind, view))
-			pages += MIN(end, map_run_end(map, i)) - MAX(first, map->runs[i].first);
+	for (size_t i = map_find(map, first); i < map->nruns && map_run_first(map, i) < end; i++)
+		if (!map_is_hole(map_run_kind(map, i), view))
+			pages += MIN(end, map_run_end(map, i)) - MAX(first, map_run_first(map, i));
 	return pages;
 }

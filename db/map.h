@@ -9,6 +9,7 @@
 #ifndef PAGODA_DB_MAP_H
 #define PAGODA_DB_MAP_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,10 +31,22 @@ struct run {
 	enum run_kind kind;
 };
 
+#define MAP_PAGE_MAX ((UINT64_C(1) << 47) - 1)	/* ids of stored pages */
+#define MAP_LAYER_MAX ((UINT32_C(1) << 14) - 2) /* the last one is that of the end mark */
+#define MAP_NPAGES_MAX (UINT64_C(1) << 32)
+
+/* A run as a map keeps it, from the lowest bit on: first 33, kind 2, layer 14, page 47.
+ * Memory of one page here and one there has a run for every second page, and a daemon
+ * keeps the maps of many images. */
+struct run_packed {
+	uint32_t words[3];
+};
+
 struct map {
 	uint64_t npages; /* of the image */
 	size_t nruns;
-	struct run *runs; /* owned; runs[nruns].first == npages */
+	struct run_packed *packed; /* owned; run nruns begins at npages */
+	atomic_uint owners;
 };
 
 /* Which pages of a map a file shows as holes. */
@@ -48,8 +61,8 @@ struct map_builder;
 int map_builder_new(uint64_t npages, struct map_builder **ret) MUST_CHECK;
 void map_builder_free(struct map_builder *builder);
 DEFINE_AUTO(struct map_builder *, map_builder_free)
-/* -EBADMSG: outside the image, empty, or (within one layer) overlapping. Runs of
- * one layer come in order of first. */
+/* -EBADMSG: outside the image, empty, or (within one layer) overlapping; an id above
+ * MAP_PAGE_MAX, a layer above MAP_LAYER_MAX. Runs of one layer come in order of first. */
 int map_builder_add(struct map_builder *builder, uint32_t layer, enum run_kind kind, uint64_t first,
 		    uint64_t count, uint64_t page) MUST_CHECK;
 /* The finished map; neighbours that continue each other are one run. With
@@ -65,15 +78,45 @@ int map_lay_over(const struct map *top, const struct map *under, uint32_t shift,
 /* How many pages from first on are no hole in that view. */
 uint64_t map_count(const struct map *map, enum map_view view, uint64_t first, uint64_t count);
 
+/* All runs become those of layer 0. Before the map is shared. */
+void map_flatten(struct map *map);
+
+/* The same map with an owner more. */
+struct map *map_share(struct map *map);
+
+/* One owner less. */
 void map_free(struct map *map);
 DEFINE_AUTO(struct map *, map_free)
 
 /* The index of the run that holds pgno, which is below npages. */
 size_t map_find(const struct map *map, uint64_t pgno);
 
+/* i may be nruns: the end mark. */
+static inline uint64_t map_run_first(const struct map *map, size_t i)
+{
+	const uint32_t *words = map->packed[i].words;
+
+	return words[0] | (uint64_t)(words[1] & 1) << 32;
+}
+
+static inline enum run_kind map_run_kind(const struct map *map, size_t i)
+{
+	return (enum run_kind)(map->packed[i].words[1] >> 1 & 3);
+}
+
+static inline struct run map_run(const struct map *map, size_t i)
+{
+	const uint32_t *words = map->packed[i].words;
+
+	return (struct run){.first = map_run_first(map, i),
+			    .page = (uint64_t)(words[1] >> 17) << 32 | words[2],
+			    .layer = words[1] >> 3 & (MAP_LAYER_MAX + 1),
+			    .kind = map_run_kind(map, i)};
+}
+
 static inline uint64_t map_run_end(const struct map *map, size_t i)
 {
-	return map->runs[i + 1].first;
+	return map_run_first(map, i + 1);
 }
 
 static inline bool map_is_hole(enum run_kind kind, enum map_view view)

@@ -362,7 +362,7 @@ int overlay_map(const struct overlay *o, uint64_t npages, struct map **ret)
 		r = add_zero(o, builder);
 	if (r == 0)
 		r = map_builder_finish(builder, false, ret);
-	for (size_t i = 0; r == 0 && i < (*ret)->nruns; i++)
-		(*ret)->runs[i].layer = 0; /* it is one layer after all */
+	if (r == 0)
+		map_flatten(*ret); /* it is one layer after all */
 	return r;
 }

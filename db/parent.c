@@ -81,12 +81,12 @@ int parent_compare(struct window *window, struct index *index, struct pages *pag
 	int r = 0;
 
 	for (size_t i = map_find(map, pgno); r == 0 && pgno < end; i++) {
-		const struct run *run = &map->runs[i];
+		const struct run run = map_run(map, i);
 		uint64_t count = MIN(end, map_run_end(map, i)) - pgno;
 		struct stretch stretch = {(size_t)(pgno - first), (size_t)count,
-					  run->page + (pgno - run->first)};
+					  run.page + (pgno - run.first)};
 
-		if (run->kind == RUN_DATA)
+		if (run.kind == RUN_DATA)
 			r = compare_data(window, index, pages, stretch);
 		else
 			compare_zero(window, stretch);

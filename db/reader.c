@@ -24,16 +24,16 @@ static int read_pending(const struct overlay *pending, uint64_t pgno, uint64_t c
 }
 
 /* count pages of one run. */
-static int read_run(const struct run *run, const struct overlay *pending, struct pages *pages,
+static int read_run(struct run run, const struct overlay *pending, struct pages *pages,
 		    uint64_t pgno, uint64_t count, char *buf)
 {
-	uint64_t first = run->page + (pgno - run->first);
+	uint64_t first = run.page + (pgno - run.first);
 	uint64_t bad;
 	int r;
 
-	if (run->kind == RUN_PENDING)
+	if (run.kind == RUN_PENDING)
 		return read_pending(pending, pgno, count, buf);
-	if (run->kind != RUN_DATA) {
+	if (run.kind != RUN_DATA) {
 		memset(buf, 0, count * PAGE_BYTES);
 		return 0;
 	}
@@ -49,7 +49,7 @@ int reader_read(const struct map *map, const struct overlay *pending, struct pag
 	for (size_t i = map_find(map, pgno); r == 0 && count > 0; i++) {
 		uint64_t n = MIN(count, map_run_end(map, i) - pgno);
 
-		r = read_run(&map->runs[i], pending, pages, pgno, n, buf);
+		r = read_run(map_run(map, i), pending, pages, pgno, n, buf);
 		pgno += n;
 		count -= n;
 		buf += n * PAGE_BYTES;

@@ -323,9 +323,9 @@ static int repack_layer(struct repack *repack)
 	progress_set_total(repack->request->progress,
 			   snapshot_row(repack->snapshot)->layer_data * PAGE_BYTES);
 	for (size_t i = 0; r == 0 && i < map->nruns; i++)
-		if (map->runs[i].kind == RUN_DATA)
-			r = repack_ids(repack, map->runs[i].page,
-				       map_run_end(map, i) - map->runs[i].first);
+		if (map_run_kind(map, i) == RUN_DATA)
+			r = repack_ids(repack, map_run(map, i).page,
+				       map_run_end(map, i) - map_run_first(map, i));
 	if (r == 0)
 		r = step_commit(repack);
 	if (r == 0)

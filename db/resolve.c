@@ -152,6 +152,15 @@ static int lay_pending(const struct overlay *pending, struct map **map)
 	return 0;
 }
 
+/* Nothing shows through from below, so that it is what is seen: a base. */
+static bool is_whole(const struct map *layer)
+{
+	for (size_t i = 0; i < layer->nruns; i++)
+		if (map_run_kind(layer, i) == RUN_ABSENT)
+			return false;
+	return true;
+}
+
 static int resolve_all(struct index *index, const struct snapshot_row *row, struct map **ret_mem,
 		       struct map **ret_layer, uint64_t **ret_layers)
 {
@@ -164,9 +173,11 @@ static int resolve_all(struct index *index, const struct snapshot_row *row, stru
 	int r = layers_find(index, row, &layers, &n);
 
 	if (r == 0)
-		r = build(index, layers, n, npages, true, &mem);
-	if (r == 0)
 		r = build(index, layers, 1, npages, false, &layer);
+	if (r == 0 && n == 1 && is_whole(layer))
+		mem = map_share(layer);
+	else if (r == 0)
+		r = build(index, layers, n, npages, true, &mem);
 	if (r == 0 && row->state == SNAPSHOT_DRAFT)
 		r = pending_load(index, row->id, npages, &pending);
 	if (r == 0 && pending)
@@ -258,8 +269,8 @@ static uint64_t count_zero(const struct map *map)
 	uint64_t zero = 0;
 
 	for (size_t i = 0; i < map->nruns; i++)
-		if (map->runs[i].kind == RUN_ZERO)
-			zero += map_run_end(map, i) - map->runs[i].first;
+		if (map_run_kind(map, i) == RUN_ZERO)
+			zero += map_run_end(map, i) - map_run_first(map, i);
 	return zero;
 }
 
@@ -290,13 +301,13 @@ static int prove_rows(struct index *index, const struct map *map)
 	int r = sql_get(index, sql, &query);
 
 	for (size_t i = 0; r == 0 && i < map->nruns; i++) {
-		const struct run *run = &map->runs[i];
-		uint64_t count = map_run_end(map, i) - run->first;
+		const struct run run = map_run(map, i);
+		uint64_t count = map_run_end(map, i) - run.first;
 
-		if (run->kind != RUN_DATA)
+		if (run.kind != RUN_DATA)
 			continue;
-		sql_bind(query, 1, run->page);
-		sql_bind(query, 2, run->page + count - 1);
+		sql_bind(query, 1, run.page);
+		sql_bind(query, 2, run.page + count - 1);
 		r = sql_step(index, query);
 		if (r > 0)
 			r = sql_column(query, 0) == count
@@ -304,7 +315,7 @@ static int prove_rows(struct index *index, const struct map *map)
 				    : fail_with(-EBADMSG,
 						"rows of its pages from page %" PRIu64
 						" on are missing",
-						run->first);
+						run.first);
 		sqlite3_reset(query);
 	}
 	return r;

@@ -214,18 +214,18 @@ static int maps_print(struct index *index, const struct map *map, const uint64_t
 	size_t next;
 
 	for (size_t i = 0; i < map->nruns; i = next) {
-		const struct run *run = &map->runs[i];
-		int r = layer_name(index, layers, names, run->layer);
+		const struct run run = map_run(map, i);
+		int r = layer_name(index, layers, names, run.layer);
 
 		if (r < 0)
 			return r;
 		for (next = i + 1; next < map->nruns; next++)
-			if (kind_names[map->runs[next].kind] != kind_names[run->kind] ||
-			    map->runs[next].layer != run->layer)
+			if (kind_names[map_run_kind(map, next)] != kind_names[run.kind] ||
+			    map_run(map, next).layer != run.layer)
 				break;
-		fprintf(out, "%012" PRIx64 "-%012" PRIx64 " %s %s\n", run->first * PAGE_BYTES,
-			map->runs[next].first * PAGE_BYTES, kind_names[run->kind],
-			names[run->layer]);
+		fprintf(out, "%012" PRIx64 "-%012" PRIx64 " %s %s\n", run.first * PAGE_BYTES,
+			map_run_first(map, next) * PAGE_BYTES, kind_names[run.kind],
+			names[run.layer]);
 	}
 	return 0;
 }
@@ -238,7 +238,7 @@ static int maps_print_all(struct index *index, const struct map *map, const uint
 	int r;
 
 	for (size_t i = 0; i < map->nruns; i++)
-		nlayers = MAX(nlayers, map->runs[i].layer + 1);
+		nlayers = MAX(nlayers, map_run(map, i).layer + 1);
 	names = calloc(nlayers, sizeof(*names));
 	if (!names)
 		return fail_with(-ENOMEM, "out of memory");

@@ -115,13 +115,13 @@ static void insert_random_layer(uint64_t id, const struct map *base, char *image
 	for (uint64_t pgno = (uint64_t)rand_r(seed) % 40; pgno < NPAGES;
 	     pgno += 1 + (uint64_t)rand_r(seed) % 40) {
 		uint64_t from = (uint64_t)rand_r(seed) % NPAGES;
-		const struct run *run = &base->runs[map_find(base, from)];
+		const struct run run = map_run(base, map_find(base, from));
 
 		sqlite3_clear_bindings(insert);
 		sql_bind(insert, 1, id);
 		sql_bind(insert, 2, pgno);
-		if (run->kind == RUN_DATA)
-			sql_bind(insert, 3, run->page + (from - run->first));
+		if (run.kind == RUN_DATA)
+			sql_bind(insert, 3, run.page + (from - run.first));
 		CK_OK(sql_run(fixture_index, insert));
 		memcpy(image + pgno * PAGE_BYTES, base_image + from * PAGE_BYTES, PAGE_BYTES);
 	}
@@ -144,8 +144,8 @@ static void seal_inserted(uint64_t id)
 	CK_OK(digest_map(fixture_index, mem, digests[0], &data));
 	CK_OK(digest_map(fixture_index, layer, digests[1], &layer_data));
 	for (size_t i = 0; i < layer->nruns; i++)
-		if (layer->runs[i].kind == RUN_ZERO)
-			zero += map_run_end(layer, i) - layer->runs[i].first;
+		if (map_run_kind(layer, i) == RUN_ZERO)
+			zero += map_run_end(layer, i) - map_run_first(layer, i);
 	CK_OK(sql_get(fixture_index,
 		      "UPDATE snapshot SET digest = ?2, layer_digest = ?3, data_pages = ?4, "
 		      "layer_data = ?5, layer_zero = ?6 WHERE id = ?1",

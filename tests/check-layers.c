@@ -49,7 +49,7 @@ static void layer_is(const struct snapshot_row *row, const char *image, const ch
 	CK_OK(snapshot_open(fixture_index, row->id, &snapshot));
 	map = snapshot_map(snapshot, MAP_DIFF);
 	for (uint64_t pgno = 0; pgno < NPAGES; pgno++) {
-		enum run_kind kind = map->runs[map_find(map, pgno)].kind;
+		enum run_kind kind = map_run_kind(map, map_find(map, pgno));
 
 		ck_assert_msg(kind == expected(image, parent, pgno), "%s: page %ju is of kind %d",
 			      row->name, (uintmax_t)pgno, kind);

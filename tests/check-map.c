@@ -24,18 +24,19 @@ struct model {
 static void model_matches(const struct model *model, const struct map *map)
 {
 	ck_assert_uint_eq(map->npages, PAGES);
-	ck_assert_uint_eq(map->runs[0].first, 0);
-	ck_assert_uint_eq(map->runs[map->nruns].first, PAGES);
+	ck_assert_uint_eq(map_run_first(map, 0), 0);
+	ck_assert_uint_eq(map_run_first(map, map->nruns), PAGES);
 	for (uint64_t pgno = 0; pgno < PAGES; pgno++) {
-		const struct run *run = &map->runs[map_find(map, pgno)];
+		size_t i = map_find(map, pgno);
+		const struct run run = map_run(map, i);
 
-		ck_assert_uint_le(run->first, pgno);
-		ck_assert_uint_gt(run[1].first, pgno);
-		ck_assert_int_eq(run->kind, model->kinds[pgno]);
-		if (run->kind != RUN_ABSENT)
-			ck_assert_uint_eq(run->layer, model->layers[pgno]);
-		if (run->kind == RUN_DATA)
-			ck_assert_uint_eq(run->page + pgno - run->first, model->ids[pgno]);
+		ck_assert_uint_le(run.first, pgno);
+		ck_assert_uint_gt(map_run_end(map, i), pgno);
+		ck_assert_int_eq(run.kind, model->kinds[pgno]);
+		if (run.kind != RUN_ABSENT)
+			ck_assert_uint_eq(run.layer, model->layers[pgno]);
+		if (run.kind == RUN_DATA)
+			ck_assert_uint_eq(run.page + pgno - run.first, model->ids[pgno]);
 	}
 }
 
@@ -89,9 +90,9 @@ START_TEST(absent_becomes_zero_when_merged)
 	ck_assert_int_eq(map_builder_add(builder, 0, RUN_DATA, 4, 2, 77), 0);
 	ck_assert_int_eq(map_builder_finish(builder, true, &map), 0);
 	ck_assert_uint_eq(map->nruns, 3);
-	ck_assert_int_eq(map->runs[0].kind, RUN_ZERO);
-	ck_assert_int_eq(map->runs[1].kind, RUN_DATA);
-	ck_assert_int_eq(map->runs[2].kind, RUN_ZERO);
+	ck_assert_int_eq(map_run_kind(map, 0), RUN_ZERO);
+	ck_assert_int_eq(map_run_kind(map, 1), RUN_DATA);
+	ck_assert_int_eq(map_run_kind(map, 2), RUN_ZERO);
 }
 END_TEST
 
@@ -108,8 +109,8 @@ START_TEST(neighbours_become_one_run)
 	ck_assert_int_eq(map_builder_add(builder, 0, RUN_ZERO, 7, 1, 0), 0);
 	ck_assert_int_eq(map_builder_finish(builder, true, &map), 0);
 	ck_assert_uint_eq(map->nruns, 3);
-	ck_assert_uint_eq(map->runs[1].first, 4);
-	ck_assert_uint_eq(map->runs[2].first, 6);
+	ck_assert_uint_eq(map_run_first(map, 1), 4);
+	ck_assert_uint_eq(map_run_first(map, 2), 6);
 }
 END_TEST
 
@@ -136,7 +137,7 @@ static int model_seek(const struct map *map, enum map_view view, uint64_t off, b
 	if (off >= map->npages * PAGE_BYTES)
 		return -ENXIO;
 	for (uint64_t pgno = off / PAGE_BYTES; pgno < map->npages; pgno++)
-		if (map_is_hole(map->runs[map_find(map, pgno)].kind, view) != data) {
+		if (map_is_hole(map_run_kind(map, map_find(map, pgno)), view) != data) {
 			*ret = MAX(off, pgno * PAGE_BYTES);
 			return 0;
 		}
@@ -172,5 +173,55 @@ START_TEST(seeking_is_exact)
 }
 END_TEST
 
-UNIT_MAIN("map", layers_merge_like_the_model, absent_becomes_zero_when_merged,
-	  neighbours_become_one_run, bad_runs_are_refused, seeking_is_exact)
+/* What lies at the ends of what a packed run can say. */
+START_TEST(large_numbers_are_kept)
+{
+	AUTO(map_builder_free_at) struct map_builder *builder = NULL;
+	AUTO(map_free_at) struct map *map = NULL;
+	const uint64_t last = MAP_NPAGES_MAX - 1;
+	struct run run;
+
+	ck_assert_int_eq(map_builder_new(MAP_NPAGES_MAX, &builder), 0);
+	ck_assert_int_eq(map_builder_add(builder, 0, RUN_DATA, 0, 1, MAP_PAGE_MAX + 1), -EBADMSG);
+	ck_assert_int_eq(map_builder_add(builder, MAP_LAYER_MAX + 1, RUN_ZERO, 0, 1, 0), -EBADMSG);
+	ck_assert_int_eq(map_builder_add(builder, 5, RUN_ZERO, 1, last - 2, 0), 0);
+	ck_assert_int_eq(map_builder_add(builder, MAP_LAYER_MAX, RUN_DATA, last, 1, MAP_PAGE_MAX),
+			 0);
+	ck_assert_int_eq(map_builder_finish(builder, false, &map), 0);
+	ck_assert_uint_eq(map->nruns, 4);
+	ck_assert_uint_eq(map_run_end(map, 3), MAP_NPAGES_MAX);
+	run = map_run(map, map_find(map, last));
+	ck_assert_uint_eq(run.first, last);
+	ck_assert_uint_eq(run.page, MAP_PAGE_MAX);
+	ck_assert_uint_eq(run.layer, MAP_LAYER_MAX);
+	ck_assert_int_eq(run.kind, RUN_DATA);
+	run = map_run(map, map_find(map, last - 2));
+	ck_assert_uint_eq(run.first, 1);
+	ck_assert_uint_eq(run.page, 0);
+	ck_assert_uint_eq(run.layer, 5);
+	ck_assert_int_eq(run.kind, RUN_ZERO);
+	map_flatten(map);
+	ck_assert_uint_eq(map_run(map, 3).layer, 0);
+	ck_assert_uint_eq(map_run(map, 3).page, MAP_PAGE_MAX);
+}
+END_TEST
+
+START_TEST(a_shared_map_stays_until_the_last_owner_goes)
+{
+	AUTO(map_builder_free_at) struct map_builder *builder = NULL;
+	AUTO(map_free_at) struct map *map = NULL;
+	struct map *shared;
+
+	ck_assert_int_eq(map_builder_new(PAGES, &builder), 0);
+	ck_assert_int_eq(map_builder_add(builder, 0, RUN_ZERO, 0, PAGES, 0), 0);
+	ck_assert_int_eq(map_builder_finish(builder, false, &map), 0);
+	shared = map_share(map);
+	ck_assert_ptr_eq(shared, map);
+	map_free(shared);
+	ck_assert_uint_eq(map_run_end(map, 0), PAGES); /* under ASan or not at all */
+}
+END_TEST
+
+UNIT_MAIN("map", large_numbers_are_kept, a_shared_map_stays_until_the_last_owner_goes,
+	  layers_merge_like_the_model, absent_becomes_zero_when_merged, neighbours_become_one_run,
+	  bad_runs_are_refused, seeking_is_exact)

@@ -61,10 +61,10 @@ static void check_map(void)
 
 	ck_assert_int_eq(overlay_map(overlay, PAGES, &map), 0);
 	for (uint64_t i = 0; i < PAGES; i++) {
-		const struct run *run = &map->runs[map_find(map, i)];
+		const struct run run = map_run(map, map_find(map, i));
 
-		ck_assert_int_eq(run->kind, kinds[wanted[i] > 1 ? 2 : wanted[i]]);
-		ck_assert_uint_eq(run->layer, 0);
+		ck_assert_int_eq(run.kind, kinds[wanted[i] > 1 ? 2 : wanted[i]]);
+		ck_assert_uint_eq(run.layer, 0);
 	}
 	map_free(map);
 }

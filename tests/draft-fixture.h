@@ -100,7 +100,7 @@ static inline void check_stored(void)
 	CK_OK(snapshot_open(fixture_index, row.id, &snapshot));
 	layer = snapshot_map(snapshot, MAP_DIFF);
 	for (uint64_t i = 0; i < PAGES; i++) {
-		enum run_kind kind = layer->runs[map_find(layer, i)].kind;
+		enum run_kind kind = map_run_kind(layer, map_find(layer, i));
 
 		ck_assert_msg((kind != RUN_ABSENT) == in_layer[i], "page %d of the layer", (int)i);
 		layer_zero += kind == RUN_ZERO;
