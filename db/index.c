@@ -11,6 +11,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -290,8 +291,16 @@ static int configure(struct index *index)
 	return 0;
 }
 
+/* Nobody asks how much memory SQLite has, and to count it every allocation takes a mutex
+ * of the process, where the threads of an import meet. */
+static void configure_process(void)
+{
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int index_open(struct store *store, struct index **ret_index)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	AUTO(index_close_at) struct index *index = calloc(1, sizeof(*index));
 	AUTO_FREE char *uri = make_uri(store->index_path, store->access == STORE_IMMUTABLE);
 	int flags = store->access == STORE_WRITABLE ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
@@ -301,6 +310,7 @@ int index_open(struct store *store, struct index **ret_index)
 	if (!index || !uri)
 		return fail_with(-ENOMEM, "out of memory");
 	index->store = store;
+	pthread_once(&once, configure_process);
 	code = sqlite3_open_v2(uri, &index->db, flags | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX,
 			       NULL);
 	if (code != SQLITE_OK)
