@@ -31,8 +31,8 @@
 #include "db/pack.h"
 #include "db/pages-private.h"
 #include "db/recent.h"
+#include "db/row-batch.h"
 #include "db/rows.h"
-#include "db/schema.h"
 #include "db/sql.h"
 #include "db/store-private.h"
 #include "db/transaction.h"
@@ -75,6 +75,7 @@ struct appender {
 	struct appender_totals committed; /* of those */
 	struct extent last;		  /* the run that may go on; count 0: none yet */
 	uint64_t next_id;		  /* while laying out */
+	struct row_batch rows;		  /* while laying out */
 	size_t nkept;
 	size_t npages;
 	struct step_page step[STEP_PAGES];
@@ -293,25 +294,6 @@ static int restore_missing(struct appender *a)
 	return 0;
 }
 
-static int write_row(struct appender *a, const struct page_row *row, uint64_t id)
-{
-	static const char sql[] = "INSERT INTO page (id, hash, pack, offset, length) "
-				  "VALUES (?1, ?2, ?3, ?4, ?5)";
-	sqlite3_stmt *insert;
-	int r = schema_need_codec(a->index, row->codec);
-
-	if (r == 0)
-		r = sql_get(a->index, sql, &insert);
-	if (r < 0)
-		return r;
-	sql_bind(insert, 1, id);
-	sql_bind(insert, 2, row->hash);
-	sql_bind(insert, 3, row->pack);
-	sql_bind(insert, 4, row->offset);
-	sql_bind(insert, 5, page_row_length(row));
-	return sql_run(a->index, insert);
-}
-
 /* Writes the run that was open; one of the step before may have grown. */
 static int write_last(struct appender *a)
 {
@@ -380,7 +362,7 @@ static int lay_out_page(struct appender *a, size_t i)
 		return extend(a, page->pgno, page->count, 0);
 	if (by_id)
 		return extend(a, page->pgno, 1, page->known_id);
-	r = write_row(a, &page->row, a->next_id);
+	r = row_batch_add(&a->rows, &page->row, a->next_id);
 	if (r == 0)
 		r = extend(a, page->pgno, 1, a->next_id++);
 	return r;
@@ -396,8 +378,11 @@ static int lay_out(struct appender *a)
 	if (r == -ENOENT)
 		return fail_with(-EBADMSG, "index.db: its sequence of page ids is missing");
 	a->next_id = (uint64_t)sequence + 1;
+	row_batch_init(&a->rows, a->index);
 	for (size_t i = 0; r == 0 && i < a->npages; i++)
 		r = lay_out_page(a, i);
+	if (r == 0)
+		r = row_batch_flush(&a->rows);
 	return r == 0 ? write_last(a) : r;
 }
 

@@ -62,6 +62,7 @@ libdb_a_SOURCES = \
 	db/repack.c db/repack.h \
 	db/reserve.c db/reserve.h \
 	db/resolve.c db/resolve.h \
+	db/row-batch.c db/row-batch.h \
 	db/rows.c db/rows.h \
 	db/schema.c db/schema.h \
 	db/snapshot.c db/snapshot.h \
