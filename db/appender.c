@@ -462,7 +462,7 @@ int appender_add(struct appender *a, const struct window *window)
 
 		if (kind == PAGE_ZERO)
 			collect_zero(a, window->span.first + i, 1);
-		else if (kind != PAGE_SAME)
+		else if (kind == PAGE_KNOWN || kind == PAGE_NEW)
 			r = collect_data(a, window, i);
 	}
 	return r;

@@ -31,9 +31,12 @@ struct image {
 	pthread_mutex_t mutex;
 	uint64_t at;	   /* pgno of the next window; protected by mutex */
 	uint64_t sequence; /* of the next window; protected by mutex */
-	uint64_t data_end; /* pgno up to where there is data; protected by mutex */
-	bool ended;	   /* a pipe has; protected by mutex */
-	int error;	   /* of image_next, once and for all; protected by mutex */
+	/* the data that was found last, in pages; data_end is behind at, or nobody has looked
+	 * yet; protected by mutex */
+	uint64_t data_begin;
+	uint64_t data_end;
+	bool ended; /* a pipe has; protected by mutex */
+	int error;  /* of image_next, once and for all; protected by mutex */
 	char error_text[FAIL_TEXT_MAX];
 };
 
@@ -175,23 +178,22 @@ uint64_t image_size(const struct image *image)
 	return image->is_file ? image->size : 0;
 }
 
-/* Where the data around or behind the next window lies. data_end becomes the end
- * of the data the next page is in; returns the page the data begins at. */
-static int data_find(struct image *image, uint64_t npages, uint64_t *ret_begin)
+/* data_begin and data_end become those of the data at or behind page at; both are
+ * npages where a hole goes to the end. */
+static int data_find(struct image *image, uint64_t at, uint64_t npages)
 {
-	off_t off = (off_t)(image->at * PAGE_BYTES);
 	off_t data;
 	off_t hole;
 
-	*ret_begin = image->at;
-	if (image->at < image->data_end)
+	if (at < image->data_end)
 		return 0;
+	image->data_begin = at;
 	image->data_end = npages;
 	if (!image->has_holes)
 		return 0;
-	data = lseek(image->fd, off, SEEK_DATA);
-	if (data < 0 && errno == ENXIO) { /* a hole to the end */
-		*ret_begin = npages;
+	data = lseek(image->fd, (off_t)(at * PAGE_BYTES), SEEK_DATA);
+	if (data < 0 && errno == ENXIO) {
+		image->data_begin = npages;
 		return 0;
 	}
 	hole = data < 0 ? -1 : lseek(image->fd, data, SEEK_HOLE);
@@ -203,25 +205,44 @@ static int data_find(struct image *image, uint64_t npages, uint64_t *ret_begin)
 				 "so it is no diff of %d-byte pages",
 				 image->name, (intmax_t)data, (intmax_t)hole, PAGE_BYTES);
 	/* holes of other sizes than a page are data */
-	*ret_begin = MIN((uint64_t)data / PAGE_BYTES, npages);
+	image->data_begin = MIN((uint64_t)data / PAGE_BYTES, npages);
 	image->data_end = MIN(((uint64_t)hole + PAGE_BYTES - 1) / PAGE_BYTES, npages);
 	return 0;
 }
 
+static void holes_mark(struct image_window *window, uint64_t first, uint64_t count)
+{
+	for (uint64_t i = first; i < first + count; i++)
+		window->holes[i / 64] |= UINT64_C(1) << i % 64;
+}
+
+/* A machine's memory can have a hole every few pages: as windows of their own they
+ * would cost more than the pages between them. */
 static int next_of_file(struct image *image, struct image_window *window)
 {
 	uint64_t npages = image->size / PAGE_BYTES;
-	uint64_t begin = 0;
-	int r;
+	uint64_t n = 0;
 
-	if (image->at == npages)
-		return 0;
-	r = data_find(image, npages, &begin);
-	if (r < 0)
-		return r;
-	window->hole = begin > image->at;
-	window->npages = window->hole ? begin - image->at
-				      : MIN(image->data_end - image->at, (uint64_t)WINDOW_PAGES);
+	window->is_diff = image->rules.is_diff;
+	while (n < WINDOW_PAGES && image->at + n < npages) {
+		uint64_t at = image->at + n;
+		uint64_t hole;
+		int r = data_find(image, at, npages);
+
+		if (r < 0)
+			return r;
+		hole = image->data_begin > at ? image->data_begin - at : 0;
+		if (hole >= WINDOW_PAGES) {
+			window->hole = n == 0;
+			n = n == 0 ? hole : n;
+			break;
+		}
+		hole = MIN(hole, WINDOW_PAGES - n);
+		holes_mark(window, n, hole);
+		n += hole;
+		n += MIN(image->data_end - (at + hole), WINDOW_PAGES - n);
+	}
+	window->npages = n;
 	return 0;
 }
 
@@ -273,23 +294,39 @@ int image_next(struct image *image, struct image_window *ret, void *plain)
 	return r;
 }
 
-int image_read(struct image *image, const struct image_window *window, void *plain)
+static int read_pages(struct image *image, uint64_t pgno, size_t count, void *plain)
 {
-	size_t len = window->npages * PAGE_BYTES;
-	ssize_t n;
+	uint64_t off = pgno * PAGE_BYTES;
+	ssize_t n = io_pread_full(image->fd, plain, count * PAGE_BYTES, off);
 
-	if (!image->is_file || window->hole)
-		return 0;
-	n = io_pread_full(image->fd, plain, len, window->first * PAGE_BYTES);
 	if (n < 0)
-		return fail_with((int)n, "%s: reading at %" PRIu64 ": %s", image->name,
-				 window->first * PAGE_BYTES, strerror((int)-n));
-	if ((size_t)n < len)
+		return fail_with((int)n, "%s: reading at %" PRIu64 ": %s", image->name, off,
+				 strerror((int)-n));
+	if ((size_t)n < count * PAGE_BYTES)
 		return fail_with(-ECANCELED,
 				 "%s became shorter while it was read: "
 				 "stop its writer first",
 				 image->name);
 	return 0;
+}
+
+int image_read(struct image *image, const struct image_window *window, void *plain)
+{
+	size_t n;
+	int r = 0;
+
+	if (!image->is_file || window->hole)
+		return 0;
+	for (size_t i = 0; r == 0 && i < window->npages; i += n) {
+		bool hole = image_window_has_hole(window, i);
+
+		n = 1;
+		while (i + n < window->npages && image_window_has_hole(window, i + n) == hole)
+			n++;
+		if (!hole)
+			r = read_pages(image, window->first + i, n, (char *)plain + i * PAGE_BYTES);
+	}
+	return r;
 }
 
 int image_check_unchanged(const struct image *image)

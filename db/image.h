@@ -2,8 +2,9 @@
 /*
  * An image to be imported, cut into windows: in order, none twice, none missed.
  *
- * A file is read by its holes: they cost nothing. Anything else (a pipe, a
- * terminal) is read to its end. image_next is called by several threads: who
+ * A file is read by its holes: long ones are windows of their own, which cost
+ * nothing, short ones are marked in a window. Anything else (a pipe, a terminal) is
+ * read to its end. image_next is called by several threads: who
  * gets a window of a file reads it with image_read, beside the others.
  */
 #ifndef PAGODA_DB_IMAGE_H
@@ -43,17 +44,25 @@ uint64_t image_size(const struct image *image);
 struct image_window {
 	uint64_t sequence; /* counts windows from 0 */
 	uint64_t first;	   /* pgno */
-	uint64_t npages;   /* 0: the end of the image; at most WINDOW_PAGES of data */
+	uint64_t npages;   /* 0: the end of the image; at most WINDOW_PAGES but of a hole */
 	bool hole;	   /* of a file: pages of any number */
+	bool is_diff;	   /* holes say unchanged, else zero */
+	uint64_t holes[WINDOW_PAGES / 64]; /* bits of the pages that are holes among data */
 };
+
+/* Is page i of the window, counted from its first, a hole among data? */
+static inline bool image_window_has_hole(const struct image_window *window, size_t i)
+{
+	return window->holes[i / 64] >> i % 64 & 1;
+}
 
 /* The next window; one call at a time is made to wait for the others. A window of
  * a pipe comes read, in plain (room for WINDOW_PAGES); after the end or an error
  * every call says the same again. */
 int image_next(struct image *image, struct image_window *ret, void *plain) MUST_CHECK;
 
-/* Reads a window of a file into plain; nothing to do for a pipe's. -ECANCELED where
- * the file has become shorter. */
+/* Reads a window of a file into plain, but for its holes; nothing to do for a pipe's.
+ * -ECANCELED where the file has become shorter. */
 int image_read(struct image *image, const struct image_window *window, void *plain) MUST_CHECK;
 
 /* Proves at the end that nobody wrote to the file: -ECANCELED. */

@@ -118,6 +118,25 @@ static int add_unchanged(struct layer *layer, uint64_t first, uint64_t count)
 			      &layer->data_pages);
 }
 
+static int add_window(struct layer *layer, const struct window *window)
+{
+	const struct image_window *span = &window->span;
+	size_t n;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < span->npages; i += n) {
+		n = 1;
+		if (window->pages[i].kind != PAGE_UNCHANGED) {
+			add_page(layer, span->first + i, &window->pages[i]);
+			continue;
+		}
+		while (i + n < span->npages && window->pages[i + n].kind == PAGE_UNCHANGED)
+			n++;
+		r = add_unchanged(layer, span->first + i, n);
+	}
+	return r < 0 ? r : appender_add(layer->appender, window);
+}
+
 int layer_add(struct layer *layer, const struct window *window)
 {
 	const struct image_window *span = &window->span;
@@ -129,9 +148,7 @@ int layer_add(struct layer *layer, const struct window *window)
 		return add_hole(layer, span->first, span->npages);
 	if (span->hole)
 		return add_zero(layer, span->first, span->npages);
-	for (size_t i = 0; i < span->npages; i++)
-		add_page(layer, span->first + i, &window->pages[i]);
-	return appender_add(layer->appender, window);
+	return add_window(layer, window);
 }
 
 void layer_finish(struct layer *layer, struct layer_sums *ret)

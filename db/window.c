@@ -58,6 +58,11 @@ static void hash_all(struct window *window)
 		const void *plain = window_plain(window, i);
 
 		*page = (struct window_page){.kind = PAGE_ZERO};
+		if (image_window_has_hole(&window->span, i)) {
+			if (window->span.is_diff)
+				page->kind = PAGE_UNCHANGED;
+			continue;
+		}
 		if (page_is_zero(plain))
 			continue;
 		page->kind = PAGE_NEW;

@@ -19,7 +19,8 @@
 #include "db/pages.h"
 
 enum page_kind {
-	PAGE_SAME, /* as the parent has it, zero or data: nothing of this layer */
+	PAGE_SAME,	/* as the parent has it, zero or data: nothing of this layer */
+	PAGE_UNCHANGED, /* the same, as a diff says it by a hole: nobody has looked */
 	PAGE_ZERO,
 	PAGE_KNOWN, /* the store has these bytes: known_id, row */
 	PAGE_NEW,   /* row.length bytes at packed + packed_at */

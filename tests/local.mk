@@ -25,7 +25,7 @@ SCRIPT_TESTS += tests/test-layers-guests.sh tests/test-qemu-resume.sh
 
 # db
 UNIT_TESTS += tests/check-chain tests/check-collision tests/check-compare tests/check-damage \
-	tests/check-digest tests/check-layers tests/check-lock tests/check-map tests/check-page tests/check-store
+	tests/check-digest tests/check-image tests/check-layers tests/check-lock tests/check-map tests/check-page tests/check-store
 tests_check_damage_SOURCES = tests/check-damage.c tests/chance.h tests/unit.h tests/store-fixture.h
 tests_check_digest_SOURCES = tests/check-digest.c tests/unit.h
 tests_check_chain_SOURCES = tests/check-chain.c tests/unit.h $(layer_fixture)
@@ -40,6 +40,7 @@ tests_check_overlay_SOURCES = tests/check-overlay.c tests/chance.h tests/unit.h
 tests_check_draft_SOURCES = tests/check-draft.c tests/chance.h tests/draft-fixture.h $(index_fixture)
 tests_check_draft_limits_SOURCES = tests/check-draft-limits.c tests/draft-fixture.h $(index_fixture)
 tests_check_draft_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=draft_read
+tests_check_image_SOURCES = tests/check-image.c tests/store-fixture.h tests/unit.h
 tests_check_page_SOURCES = tests/check-page.c tests/unit.h
 tests_check_store_SOURCES = tests/check-store.c tests/store-fixture.h tests/unit.h
 # the store with a hash of 8 bits: only the bytes tell pages apart
