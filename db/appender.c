@@ -80,7 +80,6 @@ struct appender {
 	size_t npages;
 	struct step_page step[STEP_PAGES];
 	char kept[STEP_KEPT][PAGE_BYTES];
-	char plain[PAGE_BYTES]; /* for comparing */
 };
 
 int appender_new(struct index *index, uint64_t snapshot, enum codec codec, struct appender **ret)
@@ -152,16 +151,11 @@ static int append_block(struct appender *a, struct page_row *row, const void *pa
 static bool has_bytes(struct appender *a, const struct page_row *row, const void *plain)
 {
 	char packed[PAGE_BYTES];
-	int r;
 
-	if (a->writer && row->pack == pack_writer_number(a->writer)) {
-		r = pack_writer_read(a->writer, row->offset, packed, row->length);
-		if (r == 0)
-			r = page_decode(row->codec, packed, row->length, row->hash, a->plain);
-	} else {
-		r = pages_load(a->pages, row, a->plain);
-	}
-	return r == 0 && memcmp(a->plain, plain, PAGE_BYTES) == 0;
+	if (!a->writer || row->pack != pack_writer_number(a->writer))
+		return pages_holds(a->pages, row, plain);
+	return pack_writer_read(a->writer, row->offset, packed, row->length) == 0 &&
+	       page_block_holds(row, packed, plain);
 }
 
 /* Did this import append the page a moment ago? */

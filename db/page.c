@@ -63,6 +63,16 @@ int page_decode(enum codec codec, const void *packed, size_t length, uint64_t ha
 	return 0;
 }
 
+bool page_block_holds(const struct page_row *row, const void *packed, const void *plain)
+{
+	char decoded[PAGE_BYTES];
+
+	if (row->length == PAGE_BYTES && row->codec == CODEC_LZ4)
+		return memcmp(packed, plain, PAGE_BYTES) == 0;
+	return codec_decode(row->codec, packed, row->length, decoded) == 0 &&
+	       memcmp(decoded, plain, PAGE_BYTES) == 0;
+}
+
 bool page_row_is_sane(const struct page_row *row)
 {
 	return row->length > 0 && row->length <= PAGE_BYTES && row->codec < CODECS &&

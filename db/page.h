@@ -38,6 +38,11 @@ int page_encode(enum codec codec, enum codec_effort effort, const void *plain, v
 int page_decode(enum codec codec, const void *packed, size_t length, uint64_t hash,
 		void *plain) MUST_CHECK;
 
+/* Does the block of that sane row hold these bytes? No hash is computed: where bytes are
+ * the same, theirs is that of the page compared with. A block that does not decode
+ * holds others. */
+bool page_block_holds(const struct page_row *row, const void *packed, const void *plain);
+
 /* The column `length` of the index: bytes and codec in one number. */
 static inline uint64_t page_row_length(const struct page_row *row)
 {

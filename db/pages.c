@@ -20,6 +20,7 @@
 #include "db/store-private.h"
 
 #define BATCH_PAGES 256
+_Static_assert(BATCH_PAGES >= PAGES_COMPARE_MAX, "the span has room for what is compared");
 
 struct pages {
 	struct index *index; /* borrowed */
@@ -78,6 +79,14 @@ int pages_load(struct pages *pages, const struct page_row *row, void *plain)
 	r = page_decode(row->codec, packed, row->length, row->hash, plain);
 	return r < 0 ? fail_prefix(r, "pack %" PRIu32 " at byte %" PRIu64, row->pack, row->offset)
 		     : 0;
+}
+
+bool pages_holds(struct pages *pages, const struct page_row *row, const void *plain)
+{
+	char packed[PAGE_BYTES];
+
+	return pread_exactly(pages, row->pack, row->offset, packed, row->length) == 0 &&
+	       page_block_holds(row, packed, plain);
 }
 
 /* How many of the rows lie back to back from the first on; *ret_bytes in all. */
@@ -177,6 +186,53 @@ int pages_read(struct pages *pages, uint64_t first, size_t count, void *buf, uin
 		first += batch;
 		to += batch * PAGE_BYTES;
 		count -= batch;
+	}
+	return 0;
+}
+
+/* The pages of one span; where it cannot be read, each by itself. -ENOENT where the pack
+ * is gone. */
+static int span_compare(struct pages *pages, const struct page_row *rows, size_t n, size_t bytes,
+			const char *plain, bool *same)
+{
+	int r = pread_exactly(pages, rows[0].pack, rows[0].offset, pages->span, bytes);
+
+	for (size_t i = 0; r != -ENOENT && i < n; i++) {
+		const char *packed = pages->span + (rows[i].offset - rows[0].offset);
+		const char *page = plain + i * PAGE_BYTES;
+
+		same[i] = r == 0 ? page_block_holds(&rows[i], packed, page)
+				 : pages_holds(pages, &rows[i], page);
+	}
+	return r;
+}
+
+int pages_compare(struct pages *pages, uint64_t first, struct page_row *rows, size_t count,
+		  const void *plain, bool *same)
+{
+	bool fresh = false;
+	size_t n;
+
+	memset(same, 0, count * sizeof(*same));
+	for (size_t i = 0; i < count; i += n) {
+		size_t bytes;
+		int r;
+
+		n = 1;
+		if (rows[i].length == 0)
+			continue;
+		while (i + n < count && rows[i + n].length > 0)
+			n++;
+		n = span_find(&rows[i], n, &bytes);
+		r = span_compare(pages, &rows[i], n, bytes, (const char *)plain + i * PAGE_BYTES,
+				 &same[i]);
+		if (r != -ENOENT || fresh)
+			continue;
+		r = rows_get(pages->index, first + i, count - i, true, &rows[i]);
+		if (r < 0)
+			return r;
+		fresh = true;
+		n = 0;
 	}
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "db/pages-private.h"
 #include "db/rows.h"
 
 /* A stretch of the window: pages first .. first+count-1 of it, and the id the parent
@@ -21,29 +22,18 @@ struct stretch {
 	uint64_t id;
 };
 
-/* Reads the parent's pages, which all have the hashes of ours, and compares. */
-static int compare_bytes(struct window *window, struct pages *pages, struct stretch stretch)
+/* The rows of the parent's pages all have the hashes of ours. */
+static int compare_bytes(struct window *window, struct pages *pages, struct page_row *rows,
+			 struct stretch stretch)
 {
-	char *plain = window->packed;
+	bool same[WINDOW_PAGES];
+	int r = pages_compare(pages, stretch.id, rows, stretch.count,
+			      window_plain(window, stretch.first), same);
 
-	while (stretch.count > 0) {
-		uint64_t bad = stretch.id;
-		int r = pages_read(pages, stretch.id, stretch.count, plain, &bad);
-		size_t valid = r == 0 ? stretch.count : (size_t)(bad - stretch.id);
-
-		if (r == -ENOMEM)
-			return r;
-		for (size_t i = 0; i < valid; i++)
-			if (memcmp(plain + i * PAGE_BYTES, window_plain(window, stretch.first + i),
-				   PAGE_BYTES) == 0)
-				window->pages[stretch.first + i].kind = PAGE_SAME;
-		if (r < 0) /* the bad one is none of ours; on behind it */
-			valid++;
-		stretch.first += valid;
-		stretch.count -= valid;
-		stretch.id += valid;
-	}
-	return 0;
+	for (size_t i = 0; r == 0 && i < stretch.count; i++)
+		if (same[i])
+			window->pages[stretch.first + i].kind = PAGE_SAME;
+	return r;
 }
 
 static int compare_data(struct window *window, struct index *index, struct pages *pages,
@@ -60,7 +50,8 @@ static int compare_data(struct window *window, struct index *index, struct pages
 			if (page[n].kind != PAGE_NEW || rows[i + n].length == 0 ||
 			    page[n].row.hash != rows[i + n].hash)
 				break;
-		r = compare_bytes(window, pages, (struct stretch){run.first + i, n, run.id + i});
+		r = compare_bytes(window, pages, &rows[i],
+				  (struct stretch){run.first + i, n, run.id + i});
 	}
 	return r;
 }

@@ -10,8 +10,8 @@
 
 /* Of the pages that are PAGE_ZERO or PAGE_NEW with their hash, those that are the
  * parent's become PAGE_SAME. map is that of its merged image, which holds the window
- * and whose pages are leased. window->packed is overwritten. -ENOMEM and errors of
- * SQLite; a page of the parent that cannot be read is another page. */
+ * and whose pages are leased. -ENOMEM and errors of SQLite; a page of the parent that cannot be
+ * read is another page. */
 int parent_compare(struct window *window, struct index *index, struct pages *pages,
 		   const struct map *map) MUST_CHECK;
 

@@ -39,7 +39,6 @@ struct lookup {
 	struct index *index;
 	struct pages *pages;
 	uint64_t next_id; /* the row that would continue the last match; 0: none */
-	char plain[PAGE_BYTES];
 };
 
 static int key_compare(const void *a, const void *b)
@@ -113,9 +112,7 @@ static int try_row(struct lookup *lookup, struct window_page *page, const void *
 {
 	if (row->hash != page->row.hash || row->length == 0)
 		return 0;
-	if (pages_load(lookup->pages, row, lookup->plain) < 0)
-		return 0;
-	if (memcmp(lookup->plain, plain, PAGE_BYTES) != 0)
+	if (!pages_holds(lookup->pages, row, plain))
 		return 0;
 	page->kind = PAGE_KNOWN;
 	page->known_id = id;

@@ -144,6 +144,28 @@ START_TEST(who_has_it_open_reads_on)
 }
 END_TEST
 
+/* What lies elsewhere than the rows say that were read before is the parent's all the same. */
+START_TEST(an_import_finds_what_was_moved)
+{
+	struct import_request request = {.name = "c", .image = "image", .parent = "b"};
+	struct snapshot_row row;
+	char *b;
+
+	fixture_setup();
+	b = leave_garbage(100, 500);
+	CK_OK(fixture_compare("b", b, NPAGES)); /* rows and packs are cached now */
+	ck_assert_uint_eq(collect_exactly().rewritten, 1);
+	pack_cache_trim(fixture_store, false);
+	request.image_fd = fixture_file(b, NPAGES, false);
+	CK_OK(import_image(fixture_store, &request, &row));
+	close(request.image_fd);
+	ck_assert_uint_eq(row.layer_data, 0);
+	CK_OK(fixture_compare("c", b, NPAGES));
+	munmap(b, NPAGES * PAGE_BYTES);
+	fixture_teardown();
+}
+END_TEST
+
 /* A draft of two pages' worth of extents less than its packs have. */
 static void make_rewritten_draft(const char *image)
 {
@@ -244,4 +266,5 @@ END_TEST
 
 UNIT_MAIN("gc-beside", what_an_import_names_in_between_stays,
 	  a_pack_that_is_named_in_between_stays_for_another_round, who_has_it_open_reads_on,
-	  what_others_have_open_by_an_older_map_stays, one_maker_alone, one_collector_at_a_time)
+	  an_import_finds_what_was_moved, what_others_have_open_by_an_older_map_stays,
+	  one_maker_alone, one_collector_at_a_time)

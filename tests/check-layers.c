@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "db/check.h"
 #include "db/image.h"
@@ -217,6 +218,71 @@ START_TEST(a_diff_is_taken_by_its_holes)
 }
 END_TEST
 
+static const char *first_pack(void)
+{
+	static char path[128];
+
+	snprintf(path, sizeof(path), "%s/packs/1.pack", fixture_dir);
+	return path;
+}
+
+/* Imports a over "a", of which not all can be read: what cannot is kept once more, and
+ * the layer is whole. Returns how many pages that were. */
+static uint64_t kept_again(const char *name, const char *a)
+{
+	struct snapshot_row row;
+
+	fixture_close(); /* nor does this process remember */
+	fixture_open();
+	CK_OK(import_over(name, fixture_file(a, NPAGES, false), "a", false, &row));
+	ck_assert_uint_eq(row.layer_zero, 0);
+	CK_OK(fixture_compare(name, a, NPAGES));
+	return row.layer_data;
+}
+
+/* Pages of "a" whose blocks do not end before that byte of its pack. */
+static uint64_t pages_behind(uint64_t off)
+{
+	int64_t n;
+
+	CK_OK(sql_number(fixture_index,
+			 "SELECT count(*) FROM extent, page ON page.id >= extent.page AND "
+			 "page.id < extent.page + extent.count WHERE snapshot = 1 AND "
+			 "offset + length > ?1",
+			 (int64_t)off, &n));
+	return (uint64_t)n;
+}
+
+START_TEST(what_the_parent_has_lost_is_kept_again)
+{
+	char *a = fixture_image(NPAGES, 110);
+	uint64_t pages;
+	uint64_t bad;
+	struct stat st;
+	int fd;
+
+	/* no page twice: long stretches of blocks that are read at once */
+	for (uint64_t pgno = 0; pgno < NPAGES; pgno++)
+		memcpy(a + pgno * PAGE_BYTES, &pgno, sizeof(pgno));
+	fixture_setup();
+	pages = fixture_import("a", a, NPAGES).data_pages;
+	ck_assert_uint_eq(kept_again("whole", a), 0);
+	ck_assert_int_eq(stat(first_pack(), &st), 0);
+	ck_assert_int_eq(truncate(first_pack(), st.st_size / 2), 0);
+	bad = kept_again("cut", a);
+	ck_assert_uint_eq(bad, pages_behind((uint64_t)st.st_size / 2));
+	ck_assert_uint_lt(bad, pages);
+	fd = open(first_pack(), O_WRONLY);
+	ck_assert_int_eq(pwrite(fd, "damaged", 7, st.st_size / 4), 7);
+	close(fd);
+	ck_assert_uint_gt(kept_again("damaged", a), bad);
+	unlink(first_pack());
+	ck_assert_uint_eq(kept_again("gone", a), pages);
+	munmap(a, BYTES);
+	fixture_teardown();
+}
+END_TEST
+
 /* The read end of a pipe that gives the data, then ends; or, with *ret_held, when the
  * caller closes that. */
 static int pipe_of(const char *data, size_t len, int *ret_held)
@@ -336,5 +402,5 @@ START_TEST(a_damaged_page_of_the_parent_is_not_counted_on)
 END_TEST
 
 UNIT_MAIN("layers", a_layer_keeps_what_differs, layers_stack, what_is_equal_costs_nothing,
-	  a_diff_is_taken_by_its_holes, what_does_not_fit_is_refused,
-	  a_damaged_page_of_the_parent_is_not_counted_on)
+	  a_diff_is_taken_by_its_holes, what_the_parent_has_lost_is_kept_again,
+	  what_does_not_fit_is_refused, a_damaged_page_of_the_parent_is_not_counted_on)
