@@ -20,7 +20,8 @@
 
 #define ZERO_PERCENT 40
 #define COPY_PERCENT 12
-#define COPIES 256 /* different pages that the copies are of */
+#define COPIES 256  /* different pages that the copies are of */
+#define RUN_BITS 10 /* a run is shorter than two to that many pages */
 #define CHANGED (PAGE / 4)
 #define LATER_PERCENT 5
 
@@ -103,6 +104,38 @@ int image_make(const char *path, uint64_t seed, uint64_t size)
 	for (uint64_t pgno = 0; r == 0 && pgno < size / PAGE; pgno++) {
 		image_make_page(seed, pgno, page);
 		r = page_write(fd, path, pgno, page);
+	}
+	return r;
+}
+
+static uint64_t run_length(uint64_t *state)
+{
+	uint64_t least = UINT64_C(1) << image_random(state) % RUN_BITS;
+
+	return least + image_random(state) % least;
+}
+
+int image_make_runs(const char *path, uint64_t seed, uint64_t size, unsigned int zero_percent)
+{
+	AUTO_CLOSE int fd = file_new(path, size);
+	unsigned char page[PAGE];
+	uint64_t state = seed;
+	uint64_t zeros = 0;
+	uint64_t pgno = 0;
+	int r = fd < 0 ? fd : 0;
+
+	while (r == 0 && pgno < size / PAGE) {
+		uint64_t end = MIN(pgno + run_length(&state), size / PAGE);
+
+		/* the next run is of the kind that has less than its share */
+		if (zeros * 100 < pgno * zero_percent) {
+			zeros += end - pgno;
+			pgno = end;
+		}
+		for (; r == 0 && pgno < end; pgno++) {
+			text_make(image_random(&state), page, PAGE);
+			r = page_write(fd, path, pgno, page);
+		}
 	}
 	return r;
 }

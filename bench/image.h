@@ -7,6 +7,9 @@
  * one of 256 pages, the others text-like (words that LZ4 shrinks to about a third).
  * Page n of seed s is the same everywhere, so that images too large to be kept in
  * memory can be compared as well.
+ *
+ * In a guest zero pages lie together, in runs of a hundred on the average: where that
+ * matters, image_make_runs() makes one.
  */
 #ifndef PAGODA_BENCH_IMAGE_H
 #define PAGODA_BENCH_IMAGE_H
@@ -38,6 +41,11 @@ void image_make_page(uint64_t seed, uint64_t pgno, unsigned char page[PAGE]);
 
 /* A made image of size bytes at path; holes where it is zero. */
 int image_make(const char *path, uint64_t seed, uint64_t size) MUST_CHECK;
+
+/* A made image in which zero_percent of a hundred pages are zero and lie in runs, as the
+ * others do: of 1 to 1023 pages, each power of two as often as the next. */
+int image_make_runs(const char *path, uint64_t seed, uint64_t size,
+		    unsigned int zero_percent) MUST_CHECK;
 
 /* Writes to path the image with every one of percent pages of a hundred changed:
  * a quarter of it becomes new text. Changes image->bytes, too. */

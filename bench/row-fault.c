@@ -17,15 +17,23 @@
 #include "bench/touch.h"
 
 #define FAULTS 4096
+#define FILL_ZERO_PERCENT 57 /* of row 8: what a guest of 1 GiB had */
 
 enum shown {
 	SHOW_LATENCY, /* p50 and p99 */
 	SHOW_SECONDS,
 };
 
+/* What machines are restored from: an image, and where it is shown. */
+struct place {
+	const struct image *image;
+	char mem[PATH_MAX]; /* <view>/<snapshot>/mem */
+};
+
 /* One side: a handler, and a machine on it. */
 struct service {
 	const struct bench *bench;
+	const struct place *place;
 	struct touch touch;
 	int machine_cpu;
 	int handler_cpu;
@@ -38,11 +46,12 @@ struct service {
 static int handler_start(const struct service *s, pid_t *ret)
 {
 	const struct bench *b = s->bench;
-	struct one_at_a_time other = {
-		.socket = s->socket, .image = b->image.path, .fill = s->touch.order == TOUCH_NONE};
+	struct one_at_a_time other = {.socket = s->socket,
+				      .image = s->place->image->path,
+				      .fill = s->touch.order == TOUCH_NONE};
 
 	if (s->is_pagoda)
-		return bench_handler(b, s->socket, b->mem, s->log, s->handler_cpu,
+		return bench_handler(b, s->socket, s->place->mem, s->log, s->handler_cpu,
 				     s->touch.order == TOUCH_NONE, ret);
 	return process_serve_function(one_at_a_time_serve, &other, s->handler_cpu, ret);
 }
@@ -68,19 +77,20 @@ static int serve_once(void *argument, struct sample *ret)
 	return 0;
 }
 
-static int service_make(const struct bench *bench, bool is_pagoda, enum touch_order order,
-			size_t count, struct service *ret)
+static int service_make(const struct bench *bench, const struct place *place, bool is_pagoda,
+			enum touch_order order, size_t count, struct service *ret)
 {
 	int r;
 
 	*ret = (struct service){
 		.bench = bench,
+		.place = place,
 		.is_pagoda = is_pagoda,
 		.machine_cpu = ANYWHERE,
 		.handler_cpu = ANYWHERE,
-		.touch = {.image = &bench->image,
+		.touch = {.image = place->image,
 			  .order = order,
-			  .count = MIN(count, bench->image.size / PAGE),
+			  .count = MIN(count, place->image->size / PAGE),
 			  .seed = 1},
 	};
 	r = bench_row_path(bench, ret->socket, "socket");
@@ -88,21 +98,19 @@ static int service_make(const struct bench *bench, bool is_pagoda, enum touch_or
 }
 
 /* Compares the two with machine and handler on these processors. */
-static int compare(struct bench *bench, enum touch_order order, size_t count, const int cpus[2],
-		   struct comparison *c)
+static int compare_at(struct bench *bench, const struct place *place, enum touch_order order,
+		      size_t count, const int cpus[2], struct comparison *c)
 {
 	struct service a;
 	struct service b;
-	int r = service_make(bench, true, order, count, &a);
+	int r = service_make(bench, place, true, order, count, &a);
 
 	if (r == 0)
-		r = service_make(bench, false, order, count, &b);
+		r = service_make(bench, place, false, order, count, &b);
 	if (r == 0)
-		r = bench_view(bench);
+		r = place_warm(place->mem);
 	if (r == 0)
-		r = place_warm(bench->mem);
-	if (r == 0)
-		r = place_warm(bench->image.path);
+		r = place_warm(place->image->path);
 	if (r < 0)
 		return r;
 	a.touch.socket = a.socket;
@@ -114,6 +122,19 @@ static int compare(struct bench *bench, enum touch_order order, size_t count, co
 	c->b = (struct side){order == TOUCH_NONE ? "all in 2 MiB runs" : "one-at-a-time",
 			     serve_once, &b};
 	return measure(&bench->measuring, c);
+}
+
+/* The same with the image of the bench. */
+static int compare(struct bench *bench, enum touch_order order, size_t count, const int cpus[2],
+		   struct comparison *c)
+{
+	struct place place = {.image = &bench->image};
+	int r = bench_view(bench);
+
+	if (r < 0)
+		return r;
+	snprintf(place.mem, sizeof(place.mem), "%s", bench->mem);
+	return compare_at(bench, &place, order, count, cpus, c);
 }
 
 static const int apart[] = {0, 1};
@@ -160,12 +181,80 @@ int row_in_order(struct bench *bench)
 	return compare(bench, TOUCH_IN_ORDER, bench->image.size / PAGE, anywhere, &c);
 }
 
-int row_fill(struct bench *bench)
+/* ---- row 8 ---- */
+
+/* Where the share is that of the definition, there is a target. */
+static int fill_compare(struct bench *bench, const struct place *place, const char *which,
+			bool is_defined)
 {
+	char label[64];
 	struct comparison c = {
 		.ngoals = 1,
-		.goals = {{"hand-over to letting go", "s", RATIO_FASTER, 1.8, 2.2}},
+		.goals = {{label, "s", RATIO_FASTER, is_defined ? 1.8 : 0, is_defined ? 2.2 : 0}},
 	};
 
-	return compare(bench, TOUCH_NONE, bench->image.size / PAGE, anywhere, &c);
+	snprintf(label, sizeof(label), "%s, %.0f %% zero pages", which,
+		 100.0 * (double)place->image->zero_pages / (double)(place->image->size / PAGE));
+	return compare_at(bench, place, TOUCH_NONE, place->image->size / PAGE, anywhere, &c);
+}
+
+static int fill_bench_image(struct bench *bench)
+{
+	struct place place = {.image = &bench->image};
+	int r = bench_view(bench);
+
+	if (r < 0)
+		return r;
+	snprintf(place.mem, sizeof(place.mem), "%s", bench->mem);
+	return fill_compare(bench, &place, bench->image.is_made ? "a made image" : "the guest",
+			    false);
+}
+
+/* An image of that share, shown by a daemon of its own. */
+static int place_made(struct bench *bench, const char *view, struct image *image, struct place *ret)
+{
+	char store[PATH_MAX];
+	char raw[PATH_MAX];
+	int r = bench_row_path(bench, store, "store");
+
+	if (r == 0)
+		r = bench_row_path(bench, raw, "raw");
+	if (r == 0)
+		r = place_path(ret->mem, view, "runs/mem");
+	if (r == 0)
+		r = image_make_runs(raw, 8, bench->image.size, FILL_ZERO_PERCENT);
+	if (r == 0)
+		r = image_load(raw, image);
+	if (r == 0)
+		r = bench_init(bench, store);
+	if (r == 0)
+		r = bench_import(bench, store, "runs", raw, NULL, NULL);
+	ret->image = image;
+	return r < 0 ? r : bench_mount(bench, store, view, ANYWHERE);
+}
+
+static int fill_made_image(struct bench *bench)
+{
+	struct image image = {.bytes = NULL};
+	struct place place;
+	char view[PATH_MAX];
+	int stopped;
+	int r = bench_row_path(bench, view, "view");
+
+	if (r == 0)
+		r = place_made(bench, view, &image, &place);
+	if (r == 0) {
+		r = fill_compare(bench, &place, "made in runs", true);
+		stopped = bench_unmount(bench, view);
+		r = r < 0 ? r : stopped;
+	}
+	image_free(&image);
+	return r;
+}
+
+int row_fill(struct bench *bench)
+{
+	int r = fill_made_image(bench);
+
+	return r < 0 ? r : fill_bench_image(bench);
 }
