@@ -175,3 +175,20 @@ struct run batch_run_at(const struct page_states *pages, const struct region *re
 		run.len += region->page_size;
 	return run;
 }
+
+uint64_t batch_zeros_at(const struct page_states *pages, const struct region *region, uint64_t va)
+{
+	uint64_t first = region_off(region, va) / REGIONS_PAGE;
+	uint64_t end = region_off(region, region->va) / REGIONS_PAGE + region->size / REGIONS_PAGE;
+	uint64_t at = first;
+
+	while (at < end) {
+		const struct bitmap *map =
+			bitmap_get(pages->removed, at) ? pages->removed : pages->zero;
+
+		if (!bitmap_get(map, at))
+			break;
+		at += bitmap_run(map, at, end - at);
+	}
+	return (at - first) * REGIONS_PAGE;
+}

@@ -107,4 +107,8 @@ void batch_keep(struct batch *batch, const struct run *run, uint64_t va);
 struct run batch_run_at(const struct page_states *pages, const struct region *region, uint64_t va,
 			uint64_t most);
 
+/* How many bytes from the page va of the region on are zero, by their holes or by
+ * removal. For small pages. */
+uint64_t batch_zeros_at(const struct page_states *pages, const struct region *region, uint64_t va);
+
 #endif

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * --fill: what nobody has asked for, between the rounds, as long as no fault waits.
+ *
+ * A turn installs as much as one run may hold, in however many runs that lies. Zero pages
+ * are left out: once the memory is unregistered a page that is missing reads as zero, which
+ * is what it is to be. Not so huge pages, of which the system may have none left by then.
+ */
 #include "config.h"
 
 #include "handler/session-private.h"
@@ -58,23 +65,48 @@ static enum end release(struct session *s)
 	return shared_end(s->with.shared, END_FILLED, "all of its memory is installed");
 }
 
-/* Installs the next run of the image; faults come first, so only while none wait. */
+/* The next run to install, most bytes long at most; false: there is none left. */
+static bool run_next(struct session *s, uint64_t most, struct run *ret)
+{
+	const struct region *region;
+
+	while ((region = regions_from(s->pages.regions, s->fill_va))) {
+		uint64_t va = MAX(s->fill_va, region->va);
+		uint64_t zeros = region->page_size == REGIONS_PAGE
+					 ? batch_zeros_at(&s->pages, region, va)
+					 : 0;
+
+		if (zeros == 0) {
+			*ret = batch_run_at(&s->pages, region, va, most);
+			return true;
+		}
+		session_fill_reach(s, va, va + zeros);
+		s->install.progress = true;
+	}
+	return false;
+}
+
 enum end session_fill(struct session *s)
 {
-	const struct region *region = regions_from(s->pages.regions, s->fill_va);
-	bool later;
-	uint64_t va;
+	uint64_t room = BATCH_RUN_MOST;
+	enum end end = END_NONE;
+	bool later = false;
 	struct run run;
-	enum end end;
 
-	if (!region)
-		return release(s);
-	va = MAX(s->fill_va, region->va);
-	run = batch_run_at(&s->pages, region, va, BATCH_RUN_MOST);
-	end = session_install(s, &run, true, &va, &later);
-	if (end == END_LEFT)
-		return end;
-	session_fill_reach(s, run.va, va);
+	while (!end && !later && room > 0) {
+		uint64_t va;
+
+		if (!run_next(s, room, &run))
+			return release(s);
+		va = run.va;
+		end = session_install(s, &run, true, &va, &later);
+		if (end == END_LEFT)
+			return end;
+		session_fill_reach(s, run.va, va);
+		if (va < run.va + run.len)
+			break; /* a removal is to be read first */
+		room -= MIN(room, run.len);
+	}
 	s->fill_ns = !later ? 0 : s->fill_ns ? s->fill_ns : clock_monotonic_ns();
 	s->waiting_ns = s->fill_ns; /* no fault waits, or it would not be our turn */
 	return end;

@@ -57,7 +57,7 @@ enum end session_serve_late(struct session *s);
 enum end session_install(struct session *s, struct run *run, bool filling, uint64_t *ret_va,
 			 bool *ret_later);
 
-/* Installs the next run of the image, or lets the memory go where all is there. */
+/* Installs what comes next of the image, or lets the memory go where all is there. */
 enum end session_fill(struct session *s);
 
 /* --fill has come to [start, end) by another way. */

@@ -191,6 +191,26 @@ START_TEST(finds_the_run_at_a_page)
 }
 END_TEST
 
+START_TEST(counts_zeros_from_a_page_on)
+{
+	const struct region *a = regions_find(&regions, A);
+
+	fresh();
+	ck_assert_uint_eq(batch_zeros_at(&pages, a, A), 0);
+	bitmap_set(&zero, 1024 + 10, 100);
+	bitmap_set(&removed, 1024 + 105, 20); /* some of both, then removed ones */
+	bitmap_set(&zero, 1024 + 125, 5);
+	ck_assert_uint_eq(batch_zeros_at(&pages, a, A), 0);
+	ck_assert_uint_eq(batch_zeros_at(&pages, a, A + 10 * P), 120 * P);
+	ck_assert_uint_eq(batch_zeros_at(&pages, a, A + 129 * P), P);
+	ck_assert_uint_eq(batch_zeros_at(&pages, a, A + 130 * P), 0);
+	/* what follows is another region's, and then the image is at its end */
+	bitmap_set(&zero, 1024 + 1000, 40);
+	ck_assert_uint_eq(batch_zeros_at(&pages, a, A + 1000 * P), 24 * P);
+	ck_assert_uint_eq(batch_zeros_at(&pages, regions_find(&regions, B), B), 16 * P);
+}
+END_TEST
+
 UNIT_MAIN("batch", aligns_sorts_and_merges, keeps_regions_and_kinds_apart, serves_huge_pages_whole,
 	  ends_runs_at_their_limit, reports_faults_outside, plans_again_what_was_kept,
-	  finds_the_run_at_a_page)
+	  finds_the_run_at_a_page, counts_zeros_from_a_page_on)

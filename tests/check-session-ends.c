@@ -260,6 +260,9 @@ START_TEST(fill_installs_all_and_lets_go)
 	start_with(true);
 	ends_by_itself(END_FILLED);
 	ck_assert_uint_eq(f.shared->counters.fill_bytes, PAGES * P);
+	/* what is missing is zero by then: no need to install it */
+	ck_assert_uint_eq(f.shared->counters.data_pages, HOLE - 1);
+	ck_assert_uint_eq(f.shared->counters.zero_pages, 0);
 	/* nobody reads the descriptor any more, so nothing may need it */
 	remove_start(&remover, page(50), false);
 	join(remover.thread);
