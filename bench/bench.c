@@ -75,17 +75,16 @@ int bench_view(struct bench *bench)
 }
 
 int bench_handler(const struct bench *bench, const char *socket, const char *source,
-		  const char *log, int cpu, bool fill, pid_t *ret)
+		  const char *log, int cpu, enum serving serving, pid_t *ret)
 {
-	const char *argv[] = {bench->handler,
-			      "--listen",
-			      socket,
-			      "--ready-fd",
-			      "",
-			      "--once",
-			      fill ? "--fill" : "--on-failure=kill",
-			      source,
-			      NULL};
+	static const char *const options[][2] = {
+		[SERVE_ONE] = {"--once", "--on-failure=kill"},
+		[SERVE_ONE_AND_FILL] = {"--once", "--fill"},
+		[SERVE_ONE_AS_TOUCHED] = {"--once", "--readahead=off"},
+		[SERVE_MANY] = {"--on-stop=kill", "--on-failure=kill"},
+	};
+	const char *argv[] = {bench->handler,	   "--listen",		socket, "--ready-fd", "",
+			      options[serving][0], options[serving][1], source, NULL};
 
 	return process_serve_program(argv, 4, log, cpu, ret);
 }

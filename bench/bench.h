@@ -53,6 +53,7 @@ struct row {
 extern const struct row rows[];
 
 int row_fault(struct bench *bench) MUST_CHECK;
+int row_fault_idle(struct bench *bench) MUST_CHECK; /* a figure of row 1 */
 int row_fault_one_cpu(struct bench *bench) MUST_CHECK;
 int row_in_order(struct bench *bench) MUST_CHECK;
 int row_fill(struct bench *bench) MUST_CHECK;
@@ -82,10 +83,17 @@ int bench_import(const struct bench *bench, const char *store, const char *name,
 int bench_mount(const struct bench *bench, const char *store, const char *dir, int cpu) MUST_CHECK;
 int bench_unmount(const struct bench *bench, const char *dir) MUST_CHECK;
 
-/* pagoda-handler on the source, for one machine; it fills or serves. Stopped by
- * process_stop. What it says is in the file log; bench_log_show prints that. */
+enum serving {
+	SERVE_ONE, /* machine, then it ends */
+	SERVE_ONE_AND_FILL,
+	SERVE_ONE_AS_TOUCHED, /* no readahead */
+	SERVE_MANY,
+};
+
+/* pagoda-handler on the source. Stopped by process_stop. What it says is in the file log;
+ * bench_log_show prints that. */
 int bench_handler(const struct bench *bench, const char *socket, const char *source,
-		  const char *log, int cpu, bool fill, pid_t *ret) MUST_CHECK;
+		  const char *log, int cpu, enum serving serving, pid_t *ret) MUST_CHECK;
 void bench_log_show(const char *log);
 
 #endif

@@ -17,6 +17,7 @@ bench_run_SOURCES = \
 	bench/report.c bench/report.h \
 	bench/row-draft.c \
 	bench/row-fault.c \
+	bench/row-idle.c \
 	bench/row-large.c \
 	bench/row-read.c \
 	bench/row-store.c \

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,6 +241,45 @@ uint64_t process_child_memory(pid_t pid)
 		child = 0;
 	fclose(in);
 	return child ? process_memory(child) : 0;
+}
+
+/* By the scheduler's account, which knows no ticks. */
+static uint64_t threads_time(pid_t pid)
+{
+	char pattern[64];
+	glob_t found;
+	uint64_t sum = 0;
+
+	snprintf(pattern, sizeof(pattern), "/proc/%d/task/*/schedstat", (int)pid);
+	if (glob(pattern, 0, NULL, &found) != 0)
+		return 0;
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		FILE *in = fopen(found.gl_pathv[i], "re");
+		uint64_t ns;
+
+		if (in && fscanf(in, "%" SCNu64, &ns) == 1)
+			sum += ns;
+		if (in)
+			fclose(in);
+	}
+	globfree(&found);
+	return sum;
+}
+
+uint64_t process_time(pid_t pid)
+{
+	uint64_t sum = threads_time(pid);
+	char path[64];
+	int child;
+	FILE *in;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	in = fopen(path, "re");
+	while (in && fscanf(in, "%d", &child) == 1)
+		sum += threads_time(child);
+	if (in)
+		fclose(in);
+	return sum;
 }
 
 /* What comes back from a measuring process, before its result. */

@@ -48,6 +48,9 @@ int process_wait(pid_t pid, const char *what) MUST_CHECK;
 uint64_t process_memory(pid_t pid);
 uint64_t process_child_memory(pid_t pid);
 
+/* Processor time that a process and its children, as they are now, have had: nanoseconds. */
+uint64_t process_time(pid_t pid);
+
 /* Calls the function in a process of its own on that processor; it fills result, len
  * bytes. Returns what it returned, with its words. Nothing takes longer than ten
  * minutes: then it is killed. */

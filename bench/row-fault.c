@@ -38,6 +38,7 @@ struct service {
 	int machine_cpu;
 	int handler_cpu;
 	bool is_pagoda;
+	enum serving serving;
 	enum shown shown;
 	char socket[PATH_MAX];
 	char log[PATH_MAX]; /* of pagoda-handler */
@@ -52,7 +53,7 @@ static int handler_start(const struct service *s, pid_t *ret)
 
 	if (s->is_pagoda)
 		return bench_handler(b, s->socket, s->place->mem, s->log, s->handler_cpu,
-				     s->touch.order == TOUCH_NONE, ret);
+				     s->serving, ret);
 	return process_serve_function(one_at_a_time_serve, &other, s->handler_cpu, ret);
 }
 
@@ -86,6 +87,7 @@ static int service_make(const struct bench *bench, const struct place *place, bo
 		.bench = bench,
 		.place = place,
 		.is_pagoda = is_pagoda,
+		.serving = order == TOUCH_NONE ? SERVE_ONE_AND_FILL : SERVE_ONE,
 		.machine_cpu = ANYWHERE,
 		.handler_cpu = ANYWHERE,
 		.touch = {.image = place->image,
@@ -97,7 +99,34 @@ static int service_make(const struct bench *bench, const struct place *place, bo
 	return r < 0 ? r : bench_row_path(bench, ret->log, "log");
 }
 
+/* The file that the handler of that side reads. */
+static int side_warm(const struct service *s)
+{
+	return place_warm(s->is_pagoda ? s->place->mem : s->place->image->path);
+}
+
 /* Compares the two with machine and handler on these processors. */
+static int compare_sides(struct bench *bench, struct service *a, struct service *b,
+			 const int cpus[2], struct comparison *c)
+{
+	int r = side_warm(a);
+
+	if (r == 0)
+		r = side_warm(b);
+	if (r < 0)
+		return r;
+	a->touch.socket = a->socket;
+	b->touch.socket = b->socket;
+	a->machine_cpu = b->machine_cpu = cpus[0];
+	a->handler_cpu = b->handler_cpu = cpus[1];
+	a->shown = b->shown = c->goals[0].unit[0] == 'u' ? SHOW_LATENCY : SHOW_SECONDS;
+	c->a.run = c->b.run = serve_once;
+	c->a.argument = a;
+	c->b.argument = b;
+	return measure(&bench->measuring, c);
+}
+
+/* With the published pattern. */
 static int compare_at(struct bench *bench, const struct place *place, enum touch_order order,
 		      size_t count, const int cpus[2], struct comparison *c)
 {
@@ -107,34 +136,29 @@ static int compare_at(struct bench *bench, const struct place *place, enum touch
 
 	if (r == 0)
 		r = service_make(bench, place, false, order, count, &b);
-	if (r == 0)
-		r = place_warm(place->mem);
-	if (r == 0)
-		r = place_warm(place->image->path);
 	if (r < 0)
 		return r;
-	a.touch.socket = a.socket;
-	b.touch.socket = b.socket;
-	a.machine_cpu = b.machine_cpu = cpus[0];
-	a.handler_cpu = b.handler_cpu = cpus[1];
-	a.shown = b.shown = c->goals[0].unit[0] == 'u' ? SHOW_LATENCY : SHOW_SECONDS;
-	c->a = (struct side){"pagoda-handler", serve_once, &a};
-	c->b = (struct side){order == TOUCH_NONE ? "all in 2 MiB runs" : "one-at-a-time",
-			     serve_once, &b};
-	return measure(&bench->measuring, c);
+	c->a.name = "pagoda-handler";
+	c->b.name = order == TOUCH_NONE ? "all in 2 MiB runs" : "one-at-a-time";
+	return compare_sides(bench, &a, &b, cpus, c);
+}
+
+static int bench_place(struct bench *bench, struct place *ret)
+{
+	int r = bench_view(bench);
+
+	ret->image = &bench->image;
+	return r < 0 ? r : place_path(ret->mem, bench->view, "a/mem");
 }
 
 /* The same with the image of the bench. */
 static int compare(struct bench *bench, enum touch_order order, size_t count, const int cpus[2],
 		   struct comparison *c)
 {
-	struct place place = {.image = &bench->image};
-	int r = bench_view(bench);
+	struct place place;
+	int r = bench_place(bench, &place);
 
-	if (r < 0)
-		return r;
-	snprintf(place.mem, sizeof(place.mem), "%s", bench->mem);
-	return compare_at(bench, &place, order, count, cpus, c);
+	return r < 0 ? r : compare_at(bench, &place, order, count, cpus, c);
 }
 
 static const int apart[] = {0, 1};
@@ -157,7 +181,9 @@ int row_fault(struct bench *bench)
 			? measure_skip(&bench->measuring, "pinned", "needs two processors")
 			: compare(bench, TOUCH_RANDOM, FAULTS, apart, &pinned);
 
-	return r < 0 ? r : compare(bench, TOUCH_RANDOM, FAULTS, anywhere, &unpinned);
+	if (r == 0)
+		r = compare(bench, TOUCH_RANDOM, FAULTS, anywhere, &unpinned);
+	return r < 0 ? r : row_fault_idle(bench);
 }
 
 int row_fault_one_cpu(struct bench *bench)
@@ -171,14 +197,56 @@ int row_fault_one_cpu(struct bench *bench)
 	return compare(bench, TOUCH_RANDOM, FAULTS, together, &c);
 }
 
-int row_in_order(struct bench *bench)
+/* ---- row 6 ---- */
+
+/* What readahead costs who touches pages that nothing foretells. */
+static int readahead_cost(struct bench *bench, size_t count)
 {
 	struct comparison c = {
+		.a = {.name = "readahead"},
+		.b = {.name = "none"},
+		.ngoals = 1,
+		.goals = {{"in random order, pinned", "s", RATIO_OF_TIMES, 1.05, 0}},
+	};
+	struct place place;
+	struct service a;
+	struct service b;
+	int r = bench_place(bench, &place);
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		return measure_skip(&bench->measuring, c.goals[0].label, "needs two processors");
+	if (r == 0)
+		r = service_make(bench, &place, true, TOUCH_RANDOM, count, &a);
+	if (r == 0)
+		r = service_make(bench, &place, true, TOUCH_RANDOM, count, &b);
+	if (r < 0)
+		return r;
+	b.serving = SERVE_ONE_AS_TOUCHED;
+	return compare_sides(bench, &a, &b, apart, &c);
+}
+
+int row_in_order(struct bench *bench)
+{
+	struct comparison upward = {
 		.ngoals = 1,
 		.goals = {{"wall time", "s", RATIO_FASTER, 12, 20}},
 	};
+	struct comparison downward = {
+		.ngoals = 1,
+		.goals = {{"a quarter of it, backward", "s", RATIO_FASTER, 0, 0}},
+	};
+	struct comparison two = {
+		.ngoals = 1,
+		.goals = {{"two eighths in turn", "s", RATIO_FASTER, 0, 0}},
+	};
+	size_t pages = bench->image.size / PAGE;
+	int r = compare(bench, TOUCH_IN_ORDER, pages, anywhere, &upward);
 
-	return compare(bench, TOUCH_IN_ORDER, bench->image.size / PAGE, anywhere, &c);
+	if (r == 0)
+		r = compare(bench, TOUCH_BACKWARD, pages / 4, anywhere, &downward);
+	if (r == 0)
+		r = compare(bench, TOUCH_TWO, pages / 4, anywhere, &two);
+	return r < 0 ? r : readahead_cost(bench, pages / 4);
 }
 
 /* ---- row 8 ---- */
@@ -200,14 +268,12 @@ static int fill_compare(struct bench *bench, const struct place *place, const ch
 
 static int fill_bench_image(struct bench *bench)
 {
-	struct place place = {.image = &bench->image};
-	int r = bench_view(bench);
+	struct place place;
+	int r = bench_place(bench, &place);
 
-	if (r < 0)
-		return r;
-	snprintf(place.mem, sizeof(place.mem), "%s", bench->mem);
-	return fill_compare(bench, &place, bench->image.is_made ? "a made image" : "the guest",
-			    false);
+	return r < 0 ? r
+		     : fill_compare(bench, &place,
+				    bench->image.is_made ? "a made image" : "the guest", false);
 }
 
 /* An image of that share, shown by a daemon of its own. */

@@ -102,7 +102,8 @@ static int touch_at(const struct place_of *p, struct touched *ret)
 			      .order = TOUCH_RANDOM,
 			      .count = MIN((uint64_t)TOUCHES, p->image.size / PAGE),
 			      .seed = 1};
-	int r = bench_handler(p->bench, p->socket, p->mem, p->log, ANYWHERE, false, &touch.handler);
+	int r = bench_handler(p->bench, p->socket, p->mem, p->log, ANYWHERE, SERVE_ONE,
+			      &touch.handler);
 
 	if (r < 0)
 		return r;

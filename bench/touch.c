@@ -18,22 +18,34 @@
 #include "bench/process.h"
 #include "tests/client-memory.h"
 
-/* Which pages, in which order. NULL when out of memory. */
-static uint64_t *order_new(const struct touch *t, size_t pages)
+/* As far as it is needed, the shuffle of Fisher and Yates. */
+static void shuffle(const struct touch *t, uint64_t *order, size_t pages)
 {
-	uint64_t *order = malloc(pages * sizeof(order[0]));
 	uint64_t state = t->seed;
 
-	for (size_t i = 0; order && i < pages; i++)
-		order[i] = i;
-	/* as far as it is needed, the shuffle of Fisher and Yates */
-	for (size_t i = 0; order && t->order == TOUCH_RANDOM && i < t->count; i++) {
+	for (size_t i = 0; i < t->count; i++) {
 		size_t other = i + image_random(&state) % (pages - i);
 		uint64_t page = order[i];
 
 		order[i] = order[other];
 		order[other] = page;
 	}
+}
+
+/* Which pages, in which order. NULL when out of memory. */
+static uint64_t *order_new(const struct touch *t, size_t pages)
+{
+	uint64_t *order = malloc(pages * sizeof(order[0]));
+
+	for (size_t i = 0; order && i < pages; i++) {
+		order[i] = i;
+		if (t->order == TOUCH_BACKWARD && i < t->count)
+			order[i] = t->count - 1 - i;
+		else if (t->order == TOUCH_TWO)
+			order[i] = i / 2 + i % 2 * (pages / 2);
+	}
+	if (order && t->order == TOUCH_RANDOM)
+		shuffle(t, order, pages);
 	return order;
 }
 

@@ -18,6 +18,8 @@
 enum touch_order {
 	TOUCH_RANDOM,	/* count different pages */
 	TOUCH_IN_ORDER, /* the first count pages */
+	TOUCH_BACKWARD, /* the same from the last of them to the first */
+	TOUCH_TWO,	/* half of them, and as many in the middle of the image, in turn */
 	TOUCH_NONE,	/* none before the handler has ended: it fills */
 };
 
