@@ -203,6 +203,7 @@ SCRIPT_TESTS += \
 	tests/test-handler-flood.sh \
 	tests/test-handler-hostile.sh \
 	tests/test-handler-huge.sh \
+	tests/test-handler-idle.sh \
 	tests/test-handler-many.sh \
 	tests/test-handler-socket.sh \
 	tests/test-handler-source.sh \
