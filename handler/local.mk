@@ -18,6 +18,8 @@ libhandler_a_SOURCES = \
 	handler/keeper-private.h \
 	handler/listener.c handler/listener.h \
 	handler/machine.c handler/machine.h \
+	handler/machine-handover.c \
+	handler/machine-private.h \
 	handler/pass.c handler/pass.h \
 	handler/receive.c handler/receive.h \
 	handler/regions.c handler/regions.h \
