@@ -12,5 +12,6 @@ libbase_a_SOURCES = \
 	base/mounts.c base/mounts.h \
 	base/options.c base/options.h \
 	base/progress.c base/progress.h \
+	base/spin.c base/spin.h \
 	base/units.c base/units.h \
 	base/view-names.h

@@ -27,7 +27,7 @@ struct keeper_setup {
 	bool stop_by_drain; /* --on-stop=drain */
 	bool fill;
 	bool no_readahead;	    /* --readahead=off */
-	uint64_t spin_ns;	    /* handler/spin.h */
+	uint64_t spin_ns;	    /* base/spin.h */
 	uint64_t source_timeout_ns; /* how long a page may take; 0: for ever */
 };
 

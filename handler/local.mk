@@ -31,7 +31,6 @@ libhandler_a_SOURCES = \
 	handler/session-serve.c \
 	handler/shared.c handler/shared.h \
 	handler/source.c handler/source.h \
-	handler/spin.c handler/spin.h \
 	handler/stats.c handler/stats.h \
 	handler/supply.c handler/supply.h \
 	handler/uffd.c handler/uffd.h \

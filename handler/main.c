@@ -17,10 +17,9 @@
 #include "base/options.h"
 #include "base/units.h"
 #include "handler/keeper.h"
-#include "handler/spin.h"
+#include "base/spin.h"
 
 #define SOURCE_TIMEOUT_S 300
-#define SPIN_US_MOST 1000
 
 struct arguments {
 	struct keeper_setup keeper;
@@ -81,17 +80,9 @@ static int readahead_set(void *target, const char *value)
 static int spin_set(void *target, const char *value)
 {
 	struct arguments *args = target;
-	uint64_t us = 0;
 
-	if (strcmp(value, "auto") == 0) {
-		args->keeper.spin_ns = SPIN_AUTO;
-		return 0;
-	}
-	if (strcmp(value, "off") != 0 && units_parse_number(value, SPIN_US_MOST, &us) < 0)
-		return fail_with(-EINVAL,
-				 "--spin is auto, off, or at most %d microseconds, not '%s'",
-				 SPIN_US_MOST, value);
-	args->keeper.spin_ns = us * NS_PER_US;
+	if (spin_parse(value, &args->keeper.spin_ns) < 0)
+		return fail_with(-EINVAL, "--spin is " SPIN_WORDS ", not '%s'", value);
 	return 0;
 }
 

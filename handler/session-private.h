@@ -12,7 +12,7 @@
 #include "handler/crew.h"
 #include "handler/install.h"
 #include "handler/session.h"
-#include "handler/spin.h"
+#include "base/spin.h"
 #include "handler/supply.h"
 
 struct session {

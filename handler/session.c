@@ -34,6 +34,7 @@
 #include "base/clock.h"
 
 #define DRAIN_READS_MOST 4 /* so that a flood of messages cannot hold up the serving */
+#define LOOKS_MOST 64	   /* in a row, without a wait that sees all there is */
 #define DELAY_LEAST_NS (50 * NS_PER_US)
 #define DELAY_MOST_NS (10 * NS_PER_MS)
 #define PATIENCE_NS (200 * NS_PER_US) /* in which who removed usually goes on */
@@ -70,7 +71,7 @@ int session_new(const struct session_setup *setup, struct session **ret)
 	};
 	s->install = (struct installer){.uffd = setup->uffd, .shared = setup->shared};
 	s->delay_ns = DELAY_LEAST_NS;
-	spin_init(&s->spin, setup->spin_ns);
+	spin_init(&s->spin, setup->spin_ns, LOOKS_MOST);
 	batch_init(&s->batch);
 	r = zeros_make(s, longest);
 	if (r == 0)

@@ -28,7 +28,7 @@ struct session_setup {
 	struct shared *shared;	    /* regions are checked */
 	int channel;		    /* to the keeper (handler/channel.h); -1 for none */
 	uint64_t source_timeout_ns; /* how long a page may take; 0: for ever */
-	uint64_t spin_ns;	    /* handler/spin.h */
+	uint64_t spin_ns;	    /* base/spin.h */
 	bool readahead;
 	bool fill; /* install everything, then let go of the memory */
 };

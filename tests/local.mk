@@ -18,6 +18,9 @@ CORE_SCRIPT_TESTS =
 UNIT_TESTS += tests/check-base
 tests_check_base_SOURCES = tests/check-base.c tests/unit.h
 tests_check_base_LDADD = libbase.a $(CHECK_LIBS)
+UNIT_TESTS += tests/check-spin
+tests_check_spin_SOURCES = tests/check-spin.c tests/unit.h
+tests_check_spin_LDADD = libbase.a $(CHECK_LIBS)
 
 # whole systems
 CORE_SCRIPT_TESTS += tests/test-restore-damage.sh tests/test-restore-guest.sh
@@ -185,9 +188,6 @@ tests_check_control_LDADD = $(handler_test_libs)
 UNIT_TESTS += tests/check-ahead
 tests_check_ahead_SOURCES = tests/check-ahead.c tests/unit.h
 tests_check_ahead_LDADD = $(handler_test_libs)
-UNIT_TESTS += tests/check-spin
-tests_check_spin_SOURCES = tests/check-spin.c tests/unit.h
-tests_check_spin_LDADD = $(handler_test_libs)
 UNIT_TESTS += tests/check-crew
 tests_check_crew_SOURCES = tests/check-crew.c tests/unit.h
 tests_check_crew_LDADD = $(handler_test_libs)

@@ -1,19 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
-#include "handler/spin.h"
+#include "base/spin.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <string.h>
 
-#include "base/attributes.h"
 #include "base/clock.h"
+#include "base/units.h"
 
-#define STREAK_MOST 64 /* looks without a proper wait, which sees all there is */
+#define SETTING_US_MOST 1000 /* as SPIN_WORDS says */
 
-void spin_init(struct spin *spin, uint64_t setting)
+int spin_parse(const char *text, uint64_t *ret_setting)
 {
-	*spin = (struct spin){.fixed_ns = setting};
+	uint64_t us = 0;
+
+	if (strcmp(text, "auto") == 0) {
+		*ret_setting = SPIN_AUTO;
+		return 0;
+	}
+	if (strcmp(text, "off") != 0 && units_parse_number(text, SETTING_US_MOST, &us) < 0)
+		return -EINVAL;
+	*ret_setting = us * NS_PER_US;
+	return 0;
+}
+
+void spin_init(struct spin *spin, uint64_t setting, unsigned int streak_most)
+{
+	*spin = (struct spin){.fixed_ns = setting, .streak_most = streak_most};
 }
 
 uint64_t spin_window(const struct spin *spin)
@@ -27,7 +43,7 @@ bool spin_look(struct spin *spin, int fd)
 	uint64_t window = spin_window(spin);
 	uint64_t until;
 
-	if (window == 0 || ++spin->streak > STREAK_MOST) {
+	if (window == 0 || (spin->streak_most && ++spin->streak > spin->streak_most)) {
 		spin->streak = 0;
 		return false;
 	}
