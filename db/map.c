@@ -176,7 +176,7 @@ int map_builder_add(struct map_builder *b, uint32_t layer, enum run_kind kind, u
 				 "a run of %" PRIu64 " pages at page %" PRIu64
 				 " is not inside an image of %" PRIu64 " pages",
 				 count, first, b->npages);
-	if (layer > MAP_LAYER_MAX || page > MAP_PAGE_MAX)
+	if (layer > MAP_LAYER_MAX || page > MAP_PAGE_MAX - (count - 1))
 		return fail_with(-EBADMSG,
 				 "a run of stored pages begins at %" PRIu64 ", in layer %" PRIu32,
 				 page, layer);

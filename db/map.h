@@ -61,8 +61,9 @@ struct map_builder;
 int map_builder_new(uint64_t npages, struct map_builder **ret) MUST_CHECK;
 void map_builder_free(struct map_builder *builder);
 DEFINE_AUTO(struct map_builder *, map_builder_free)
-/* -EBADMSG: outside the image, empty, or (within one layer) overlapping; an id above
- * MAP_PAGE_MAX, a layer above MAP_LAYER_MAX. Runs of one layer come in order of first. */
+/* -EBADMSG: outside the image, empty, or (within one layer) overlapping; an id
+ * above MAP_PAGE_MAX in the run, a layer above MAP_LAYER_MAX. Runs of one layer come in order of
+ * first. */
 int map_builder_add(struct map_builder *builder, uint32_t layer, enum run_kind kind, uint64_t first,
 		    uint64_t count, uint64_t page) MUST_CHECK;
 /* The finished map; neighbours that continue each other are one run. With

@@ -183,6 +183,7 @@ START_TEST(large_numbers_are_kept)
 
 	ck_assert_int_eq(map_builder_new(MAP_NPAGES_MAX, &builder), 0);
 	ck_assert_int_eq(map_builder_add(builder, 0, RUN_DATA, 0, 1, MAP_PAGE_MAX + 1), -EBADMSG);
+	ck_assert_int_eq(map_builder_add(builder, 0, RUN_DATA, 0, 2, MAP_PAGE_MAX), -EBADMSG);
 	ck_assert_int_eq(map_builder_add(builder, MAP_LAYER_MAX + 1, RUN_ZERO, 0, 1, 0), -EBADMSG);
 	ck_assert_int_eq(map_builder_add(builder, 5, RUN_ZERO, 1, last - 2, 0), 0);
 	ck_assert_int_eq(map_builder_add(builder, MAP_LAYER_MAX, RUN_DATA, last, 1, MAP_PAGE_MAX),
