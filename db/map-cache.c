@@ -20,11 +20,6 @@ struct map_cache {
 	struct maps *entries[ENTRIES_MAX]; /* last used first; protected by mutex */
 };
 
-static size_t map_bytes(const struct map *map)
-{
-	return sizeof(*map) + (map->nruns + 1) * sizeof(struct run_packed);
-}
-
 static size_t maps_bytes(const struct maps *maps)
 {
 	return sizeof(*maps) + map_bytes(maps->mem) +

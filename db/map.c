@@ -194,35 +194,55 @@ int map_builder_add(struct map_builder *b, uint32_t layer, enum run_kind kind, u
 	return r;
 }
 
-static struct run_packed pack(const struct run *run)
+static uint32_t high_of(const struct run *run)
 {
-	return (struct run_packed){{(uint32_t)run->first,
-				    (uint32_t)(run->first >> 32) | (uint32_t)run->kind << 1 |
-					    run->layer << 3 | (uint32_t)(run->page >> 32) << 17,
-				    (uint32_t)run->page}};
+	return run->layer | (uint32_t)(run->page >> 30) << 14;
 }
 
-/* The finished list with an end mark, as a map. Frees the list. */
+static bool has_high(const struct run_list *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (high_of(&list->runs[i]) != 0)
+			return true;
+	return false;
+}
+
+/* NULL when out of memory. */
+static struct map *map_new(uint64_t npages, size_t nruns, bool with_highs)
+{
+	struct map *map = calloc(1, sizeof(*map));
+	uint32_t *words = reallocarray(NULL, nruns, (with_highs ? 3 : 2) * sizeof(*words));
+
+	if (!map || !words) {
+		free(map);
+		free(words);
+		return NULL;
+	}
+	map->npages = npages;
+	map->nruns = nruns;
+	map->firsts = words;
+	map->lows = words + nruns;
+	map->highs = with_highs ? words + 2 * nruns : NULL;
+	map->owners = 1;
+	return map;
+}
+
+/* The finished list as a map. Frees the list. */
 static int list_finish(struct run_list *list, uint64_t npages, struct map **ret)
 {
-	const struct run end = {.first = npages, .layer = MAP_LAYER_MAX + 1, .kind = RUN_ABSENT};
-	struct map *map = calloc(1, sizeof(*map));
-	struct run_packed *packed = reallocarray(NULL, list->n + 1, sizeof(*packed));
+	struct map *map = map_new(npages, list->n, has_high(list));
 
-	if (!map || !packed) {
-		free(map);
-		free(packed);
-		free(list->runs);
-		return fail_with(-ENOMEM, "out of memory for a map of %zu runs", list->n);
+	for (size_t i = 0; map && i < list->n; i++) {
+		const struct run *run = &list->runs[i];
+
+		map->firsts[i] = (uint32_t)run->first;
+		map->lows[i] = (uint32_t)run->kind | (uint32_t)run->page << 2;
+		if (map->highs)
+			map->highs[i] = high_of(run);
 	}
-	for (size_t i = 0; i < list->n; i++)
-		packed[i] = pack(&list->runs[i]);
-	packed[list->n] = pack(&end);
-	map->npages = npages;
-	map->nruns = list->n;
-	map->packed = packed;
-	map->owners = 1;
 	free(list->runs);
+	if (!map)
+		return fail_with(-ENOMEM, "out of memory for a map of %zu runs", list->n);
 	*ret = map;
 	return 0;
 }
@@ -253,12 +273,13 @@ int map_builder_finish(struct map_builder *b, bool absent_is_zero, struct map **
 
 void map_flatten(struct map *map)
 {
-	for (size_t i = 0; i < map->nruns; i++) {
-		struct run run = map_run(map, i);
+	for (size_t i = 0; map->highs && i < map->nruns; i++)
+		map->highs[i] &= ~MAP_LAYER_MAX;
+}
 
-		run.layer = 0;
-		map->packed[i] = pack(&run);
-	}
+size_t map_bytes(const struct map *map)
+{
+	return sizeof(*map) + map->nruns * (map->highs ? 3 : 2) * sizeof(uint32_t);
 }
 
 struct map *map_share(struct map *map)
@@ -271,7 +292,7 @@ void map_free(struct map *map)
 {
 	if (!map || atomic_fetch_sub(&map->owners, 1) > 1)
 		return;
-	free(map->packed);
+	free(map->firsts);
 	free(map);
 }
 

@@ -31,21 +31,22 @@ struct run {
 	enum run_kind kind;
 };
 
-#define MAP_PAGE_MAX ((UINT64_C(1) << 47) - 1)	/* ids of stored pages */
-#define MAP_LAYER_MAX ((UINT32_C(1) << 14) - 2) /* the last one is that of the end mark */
+#define MAP_PAGE_MAX ((UINT64_C(1) << 47) - 1) /* ids of stored pages */
+#define MAP_LAYER_MAX ((UINT32_C(1) << 14) - 1)
 #define MAP_NPAGES_MAX (UINT64_C(1) << 32)
 
-/* A run as a map keeps it, from the lowest bit on: first 33, kind 2, layer 14, page 47.
+/*
  * Memory of one page here and one there has a run for every second page, and a daemon
- * keeps the maps of many images. */
-struct run_packed {
-	uint32_t words[3];
-};
-
+ * keeps the maps of many images. So a run is two or three words: where it begins; the
+ * kind (2 bits) and the lower bits of page; and, where the map has any of those, layer (14
+ * bits) and the upper bits of page. A base has none before a store took in 4 TiB.
+ */
 struct map {
 	uint64_t npages; /* of the image */
 	size_t nruns;
-	struct run_packed *packed; /* owned; run nruns begins at npages */
+	uint32_t *firsts; /* owned, and the others with it: one a run each */
+	uint32_t *lows;	  /* kind and page */
+	uint32_t *highs;  /* layer and page; NULL: all 0 */
 	atomic_uint owners;
 };
 
@@ -82,6 +83,9 @@ uint64_t map_count(const struct map *map, enum map_view view, uint64_t first, ui
 /* All runs become those of layer 0. Before the map is shared. */
 void map_flatten(struct map *map);
 
+/* What it takes in memory. */
+size_t map_bytes(const struct map *map);
+
 /* The same map with an owner more. */
 struct map *map_share(struct map *map);
 
@@ -92,32 +96,30 @@ DEFINE_AUTO(struct map *, map_free)
 /* The index of the run that holds pgno, which is below npages. */
 size_t map_find(const struct map *map, uint64_t pgno);
 
-/* i may be nruns: the end mark. */
+/* Of run nruns: the end. */
 static inline uint64_t map_run_first(const struct map *map, size_t i)
 {
-	const uint32_t *words = map->packed[i].words;
-
-	return words[0] | (uint64_t)(words[1] & 1) << 32;
-}
-
-static inline enum run_kind map_run_kind(const struct map *map, size_t i)
-{
-	return (enum run_kind)(map->packed[i].words[1] >> 1 & 3);
-}
-
-static inline struct run map_run(const struct map *map, size_t i)
-{
-	const uint32_t *words = map->packed[i].words;
-
-	return (struct run){.first = map_run_first(map, i),
-			    .page = (uint64_t)(words[1] >> 17) << 32 | words[2],
-			    .layer = words[1] >> 3 & (MAP_LAYER_MAX + 1),
-			    .kind = map_run_kind(map, i)};
+	return i < map->nruns ? map->firsts[i] : map->npages;
 }
 
 static inline uint64_t map_run_end(const struct map *map, size_t i)
 {
 	return map_run_first(map, i + 1);
+}
+
+static inline enum run_kind map_run_kind(const struct map *map, size_t i)
+{
+	return (enum run_kind)(map->lows[i] & 3);
+}
+
+static inline struct run map_run(const struct map *map, size_t i)
+{
+	uint32_t high = map->highs ? map->highs[i] : 0;
+
+	return (struct run){.first = map->firsts[i],
+			    .page = map->lows[i] >> 2 | (uint64_t)(high >> 14) << 30,
+			    .layer = high & MAP_LAYER_MAX,
+			    .kind = map_run_kind(map, i)};
 }
 
 static inline bool map_is_hole(enum run_kind kind, enum map_view view)

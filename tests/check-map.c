@@ -201,9 +201,32 @@ START_TEST(large_numbers_are_kept)
 	ck_assert_uint_eq(run.page, 0);
 	ck_assert_uint_eq(run.layer, 5);
 	ck_assert_int_eq(run.kind, RUN_ZERO);
+	ck_assert_uint_gt(map_bytes(map), 4 * 3 * sizeof(uint32_t));
 	map_flatten(map);
 	ck_assert_uint_eq(map_run(map, 3).layer, 0);
 	ck_assert_uint_eq(map_run(map, 3).page, MAP_PAGE_MAX);
+}
+END_TEST
+
+/* Of one layer, with ids as they are at first: two words a run. */
+START_TEST(a_base_takes_little)
+{
+	AUTO(map_builder_free_at) struct map_builder *builder = NULL;
+	AUTO(map_free_at) struct map *map = NULL;
+	const uint64_t id = (UINT64_C(1) << 30) - PAGES;
+
+	ck_assert_int_eq(map_builder_new(PAGES, &builder), 0);
+	for (uint64_t pgno = 0; pgno < PAGES; pgno++)
+		ck_assert_int_eq(map_builder_add(builder, 0, pgno % 2 ? RUN_DATA : RUN_ZERO, pgno,
+						 1, pgno % 2 ? id + pgno : 0),
+				 0);
+	ck_assert_int_eq(map_builder_finish(builder, false, &map), 0);
+	ck_assert_uint_eq(map->nruns, PAGES);
+	ck_assert_uint_le(map_bytes(map), sizeof(*map) + PAGES * 2 * sizeof(uint32_t));
+	for (uint64_t pgno = 0; pgno < PAGES; pgno++) {
+		ck_assert_uint_eq(map_run(map, pgno).first, pgno);
+		ck_assert_uint_eq(map_run(map, pgno).page, pgno % 2 ? id + pgno : 0);
+	}
 }
 END_TEST
 
@@ -223,6 +246,7 @@ START_TEST(a_shared_map_stays_until_the_last_owner_goes)
 }
 END_TEST
 
-UNIT_MAIN("map", large_numbers_are_kept, a_shared_map_stays_until_the_last_owner_goes,
-	  layers_merge_like_the_model, absent_becomes_zero_when_merged, neighbours_become_one_run,
-	  bad_runs_are_refused, seeking_is_exact)
+UNIT_MAIN("map", a_base_takes_little, large_numbers_are_kept,
+	  a_shared_map_stays_until_the_last_owner_goes, layers_merge_like_the_model,
+	  absent_becomes_zero_when_merged, neighbours_become_one_run, bad_runs_are_refused,
+	  seeking_is_exact)
