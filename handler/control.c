@@ -25,7 +25,9 @@ struct client {
 	char *answer; /* owned; NULL: none is on its way */
 	size_t answer_len;
 	size_t answer_off;
-	bool last; /* it goes when its answer is out */
+	bool last;  /* it goes when its answer is out */
+	bool ended; /* it sends no more */
+	bool more;  /* what it has sent may hold a line that had no turn yet */
 };
 
 struct control {
@@ -98,6 +100,9 @@ void control_watch(const struct control *control, struct pollfd ret[CONTROL_WATC
 
 uint64_t control_deadline(const struct control *control)
 {
+	for (size_t i = 0; control && i < CONTROL_CLIENTS; i++)
+		if (control->clients[i].more)
+			return 0;
 	return control && !accepts(control) ? control->accept_ns : UINT64_MAX;
 }
 
@@ -140,7 +145,8 @@ static bool line_take(struct control *control, struct client *client)
 	char *end = memchr(client->line, '\n', client->line_len);
 	size_t len;
 
-	if (!end && client->line_len < sizeof(client->line))
+	if (!end && client->line_len < sizeof(client->line) &&
+	    (!client->ended || client->line_len == 0))
 		return false;
 	client->last = !end; /* too long: where its next line begins cannot be known */
 	len = end ? (size_t)(end - client->line) : client->line_len;
@@ -183,6 +189,10 @@ static bool line_receive(struct client *client)
 	ssize_t n = recv(client->fd, client->line + client->line_len,
 			 sizeof(client->line) - client->line_len, MSG_DONTWAIT);
 
+	if (n == 0 && client->line_len > 0) {
+		client->ended = true;
+		return true;
+	}
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 		client_drop(client);
 		return false;
@@ -191,13 +201,19 @@ static bool line_receive(struct client *client)
 	return true;
 }
 
-/* Answers as many lines as it has sent, and takes. */
+/* Answers a few of the lines that it has sent, if it takes the answers. */
 static void client_turn(struct control *control, struct client *client)
 {
-	bool more = client->answer ? answer_send(client) : line_receive(client);
+	bool more = true;
+	int taken = 0;
 
-	while (more && line_take(control, client))
+	if (client->answer)
 		more = answer_send(client);
+	else if (!client->more)
+		more = line_receive(client);
+	for (; more && taken < CONTROL_TURN_MOST && line_take(control, client); taken++)
+		more = answer_send(client);
+	client->more = more && taken == CONTROL_TURN_MOST;
 }
 
 void control_turn(struct control *control, const struct pollfd watched[CONTROL_WATCHES])
@@ -207,7 +223,7 @@ void control_turn(struct control *control, const struct pollfd watched[CONTROL_W
 	for (size_t i = 0; i < CONTROL_CLIENTS; i++) {
 		struct client *client = &control->clients[i];
 
-		if (client->fd >= 0 && watched[1 + i].revents)
+		if (client->fd >= 0 && (watched[1 + i].revents || client->more))
 			client_turn(control, client);
 	}
 	if (watched[0].revents)

@@ -5,7 +5,9 @@
  *
  * Only the socket and its lines: what a request means is the keeper's business
  * (handler/requests.h). A client that does not read its answers is asked for no more
- * requests; one too many makes the oldest go. Nothing here waits; one thread.
+ * requests, one that sends many at once gets a few answers a turn, and one too many makes
+ * the oldest go. The end of what it sends ends a line, too. Nothing here waits; one
+ * thread.
  */
 #ifndef PAGODA_HANDLER_CONTROL_H
 #define PAGODA_HANDLER_CONTROL_H
@@ -18,6 +20,7 @@
 
 #define CONTROL_CLIENTS 16
 #define CONTROL_LINE_MOST 4096 /* bytes of a request */
+#define CONTROL_TURN_MOST 4    /* requests of a client in one turn */
 #define CONTROL_WATCHES (1 + CONTROL_CLIENTS)
 
 struct control;

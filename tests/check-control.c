@@ -18,10 +18,13 @@ static char dir[64];
 static char path[96];
 static struct control *control;
 
+static int asked; /* requests so far */
+
 static char *echo(void *arg UNUSED, const char *line, size_t len)
 {
 	char *answer;
 
+	asked++;
 	return asprintf(&answer, "%.*s\n", (int)len, line) < 0 ? NULL : answer;
 }
 
@@ -85,6 +88,69 @@ START_TEST(answers_line_by_line)
 }
 END_TEST
 
+/* Others have their turn in between, and nothing that was sent is forgotten. */
+START_TEST(many_requests_at_once_starve_nobody)
+{
+	char text[3 * 500];
+	size_t got = 0;
+	int many;
+	int one;
+
+	fresh();
+	many = client_connect();
+	answers(many);
+	one = client_connect();
+	answers(one);
+	for (size_t i = 0; i < sizeof(text); i += 3)
+		memcpy(text + i, "ab\n", 3);
+	ck_assert_int_eq(write(many, text, sizeof(text)), sizeof(text));
+	ck_assert_int_eq(write(one, "ab\n", 3), 3);
+	asked = 0;
+	ck_assert_int_gt(turn(20000), 0);
+	ck_assert_int_eq(asked, CONTROL_TURN_MOST + 1);
+	ck_assert_int_eq(recv(one, text, 3, MSG_DONTWAIT), 3);
+	while (got < sizeof(text)) {
+		ssize_t n = recv(many, text, sizeof(text) - got, MSG_DONTWAIT);
+
+		got += n > 0 ? (size_t)n : 0;
+		if (got < sizeof(text)) {
+			/* nothing new comes: only the deadline says that there is more */
+			ck_assert_uint_eq(control_deadline(control), 0);
+			(void)turn(0);
+		}
+	}
+	ck_assert_int_eq(asked, 500 + 1);
+	close(many);
+	close(one);
+	stale();
+}
+END_TEST
+
+START_TEST(the_end_ends_a_line)
+{
+	char text[8] = "";
+	size_t got = 0;
+	int client;
+
+	fresh();
+	client = client_connect();
+	ck_assert_int_eq(write(client, "ab\ncd", 5), 5);
+	ck_assert_int_eq(shutdown(client, SHUT_WR), 0);
+	while (got < 6) {
+		ssize_t n = recv(client, text + got, 6 - got, MSG_DONTWAIT);
+
+		ck_assert_int_ne(n, 0);
+		got += n > 0 ? (size_t)n : 0;
+		if (got < 6)
+			ck_assert_int_gt(turn(20000), 0);
+	}
+	ck_assert_str_eq(text, "ab\ncd\n");
+	ck_assert_int_eq(recv(client, text, 1, MSG_DONTWAIT), 0);
+	close(client);
+	stale();
+}
+END_TEST
+
 /* Who waits to be accepted is readable all the time. */
 START_TEST(out_of_descriptors_it_pauses)
 {
@@ -115,4 +181,5 @@ START_TEST(out_of_descriptors_it_pauses)
 }
 END_TEST
 
-UNIT_MAIN("control", answers_line_by_line, out_of_descriptors_it_pauses)
+UNIT_MAIN("control", answers_line_by_line, many_requests_at_once_starve_nobody, the_end_ends_a_line,
+	  out_of_descriptors_it_pauses)
