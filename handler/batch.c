@@ -119,7 +119,8 @@ static void run_extend(struct batch *batch, const struct page_states *pages,
 
 	if (last && joins(last, region, fault->va, kind)) {
 		last->len += region->page_size;
-		last->since_ns = MIN(last->since_ns, fault->since_ns);
+		last->fresh += fault->waited ? 0 : region->page_size;
+		last->since_ns = MIN(last->since_ns, (uint64_t)fault->since_ns);
 		return;
 	}
 	batch->runs[batch->nruns++] = (struct run){
@@ -128,6 +129,7 @@ static void run_extend(struct batch *batch, const struct page_states *pages,
 		.len = region->page_size,
 		.page_size = region->page_size,
 		.since_ns = fault->since_ns,
+		.fresh = fault->waited ? 0 : region->page_size,
 		.kind = kind,
 	};
 }
@@ -153,8 +155,8 @@ void batch_keep(struct batch *batch, const struct run *run, uint64_t va)
 {
 	for (va = MAX(va, run_asked(run)); va < run_asked_end(run); va += run->page_size) {
 		assert(batch->nfaults < batch->npages);
-		batch->faults[batch->nfaults++] =
-			(struct fault){.va = va, .since_ns = run->since_ns};
+		batch->faults[batch->nfaults++] = (struct fault){
+			.va = va, .since_ns = run->since_ns, .waited = run->fresh == 0};
 	}
 }
 

@@ -39,6 +39,7 @@ struct run {
 	uint64_t since_ns; /* when the first of its faults was read */
 	uint64_t before;   /* of len: at its start, what nobody has asked for */
 	uint64_t after;	   /* the same at its end (handler/ahead.h) */
+	uint64_t fresh;	   /* of what was asked for: what has not waited for the source yet */
 	enum run_kind kind;
 };
 
@@ -64,7 +65,8 @@ static inline void run_trim(struct run *run)
 
 struct fault {
 	uint64_t va;
-	uint64_t since_ns;
+	uint64_t since_ns : 63;
+	uint64_t waited : 1; /* for the source, in an earlier plan */
 };
 
 struct batch {
@@ -99,7 +101,8 @@ int batch_add(struct batch *batch, uint64_t va, uint64_t since_ns) MUST_CHECK;
 int batch_plan(struct batch *batch, const struct page_states *pages) MUST_CHECK;
 
 /* Puts back what was asked for of a run of the last plan, from va on, and was not
- * installed. It cannot fail: the plan has left the room. */
+ * installed; nothing of a run that is not fresh will be. It cannot fail: the plan has left the
+ * room. */
 void batch_keep(struct batch *batch, const struct run *run, uint64_t va);
 
 /* The run of one kind that begins at the page va of the region, most bytes long

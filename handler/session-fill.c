@@ -107,6 +107,8 @@ enum end session_fill(struct session *s)
 			break; /* a removal is to be read first */
 		room -= MIN(room, run.len);
 	}
+	if (later && !s->fill_ns)
+		counter_add(&s->counters->waiting_pages, run.len / run.page_size);
 	s->fill_ns = !later ? 0 : s->fill_ns ? s->fill_ns : clock_monotonic_ns();
 	s->waiting_ns = s->fill_ns; /* no fault waits, or it would not be our turn */
 	return end;

@@ -105,13 +105,15 @@ static enum end run_serve(struct session *s, struct run run)
 		latency_count(s, &run, done);
 	if (end || done == asked)
 		return end;
-	batch_keep(&s->batch, &run, va);
 	if (later) {
+		counter_add(&s->counters->waiting_pages, run.fresh / run.page_size);
+		run.fresh = 0;
 		wait_for_source(s);
 	} else {
 		s->deferred = true;
 		counter_add(&s->counters->deferred_pages, asked - done);
 	}
+	batch_keep(&s->batch, &run, va);
 	return END_NONE;
 }
 

@@ -214,10 +214,8 @@ enum supply_answer supply_read(struct supply *supply, size_t member, const struc
 	struct work *work = &supply->works[member];
 	enum supply_answer answer;
 
-	if (!supply->current || !crew_may_enter(supply->with.crew) || is_being_read(supply, run)) {
-		counter_add(&supply->with.shared->counters.waiting_pages, run->len / REGIONS_PAGE);
+	if (!supply->current || !crew_may_enter(supply->with.crew) || is_being_read(supply, run))
 		return SUPPLY_LATER;
-	}
 	if (!buffer_make(supply, work)) {
 		(void)shared_end(supply->with.shared, END_OUT_OF_MEMORY, "no memory for a buffer");
 		return SUPPLY_FAILED;
@@ -296,7 +294,8 @@ enum end supply_collect(struct supply *supply)
 	struct work *work = &supply->works[supply->done];
 	enum supply_answer answer = judge(supply, work);
 
-	counter_add(&supply->with.shared->counters.slow_reads, 1);
+	if (work->run.len > 0) /* no announcement */
+		counter_add(&supply->with.shared->counters.slow_reads, 1);
 	work_end(supply, work);
 	crew_collect(supply->with.crew, supply->done);
 	hold_up_tell(supply);

@@ -43,9 +43,27 @@ int __wrap_source_read(const struct source *source, int fd, uint64_t off, uint64
 	return gone ? fail_with(-ENOTCONN, "the test says so") : r;
 }
 
+static atomic_bool announcing;
+static atomic_bool announcements_hang;
+
+void __wrap_source_announce(int fd, uint64_t off, uint64_t len);
+
+void __wrap_source_announce(int fd UNUSED, uint64_t off UNUSED, uint64_t len UNUSED)
+{
+	announcing = true;
+	while (announcements_hang)
+		sched_yield();
+}
+
 static void read_wait(size_t i)
 {
 	while (reads[i] == 0)
+		sched_yield();
+}
+
+static void held_up_wait(bool held_up)
+{
+	while (__atomic_load_n(&f.shared->held_up, __ATOMIC_RELAXED) != held_up)
 		sched_yield();
 }
 
@@ -80,6 +98,31 @@ START_TEST(a_slow_read_holds_up_its_page_only)
 	ends_with_the_machine();
 	ck_assert_uint_ge(f.shared->counters.slow_reads, 1);
 	ck_assert_uint_eq(latencies(), 3);
+}
+END_TEST
+
+/* Only what is read counts as a read. */
+START_TEST(a_slow_announcement_holds_up_nothing)
+{
+	struct toucher t[2];
+
+	if (!fresh())
+		return;
+	announcements_hang = true;
+	touch(&t[0], page(5));
+	touch(&t[1], page(20));
+	pending_wait(2);
+	start();
+	while (!announcing)
+		sched_yield();
+	touched(&t[0], of_image(5));
+	touched(&t[1], of_image(20));
+	held_up_wait(true);
+	announcements_hang = false;
+	held_up_wait(false); /* and so it was collected */
+	ends_with_the_machine();
+	ck_assert_uint_eq(f.shared->counters.slow_reads, 0);
+	ck_assert_uint_eq(f.shared->counters.waiting_pages, 0);
 }
 END_TEST
 
@@ -219,8 +262,10 @@ START_TEST(a_lost_file_is_waited_for)
 	message = channel_hear(keeper);
 	ck_assert_uint_eq(message.kind, CHANNEL_LOST);
 	ck_assert_uint_eq(message.generation, 0);
-	touch(&t[1], page(HOLE));
-	touched(&t[1], 0);
+	for (size_t i = 0; i < 3; i++) { /* each time what waits is looked at again */
+		touch(&t[1], page(HOLE + i));
+		touched(&t[1], 0);
+	}
 	ck_assert_int_eq(t[0].got, -1);
 	/* lost again as soon as it is there */
 	channel_say(keeper, CHANNEL_FILE, 1, f.image);
@@ -233,8 +278,41 @@ START_TEST(a_lost_file_is_waited_for)
 	touched(&t[0], of_image(5));
 	ends_with_the_machine();
 	ck_assert_uint_eq(f.shared->counters.lost_sources, 2);
+	/* it has waited once, however often it was looked at */
+	ck_assert_uint_eq(f.shared->counters.waiting_pages, 1);
 }
 END_TEST
+
+/* So does the next page of --fill. */
+START_TEST(fill_waits_for_a_lost_file)
+{
+	int keeper = channel_make();
+	struct toucher t;
+
+	if (!fresh())
+		return;
+	lost = true;
+	start_with(true);
+	(void)channel_hear(keeper);
+	for (size_t i = 0; i < 3; i++) {
+		touch(&t, page(HOLE + i));
+		touched(&t, 0);
+	}
+	lost = false;
+	channel_say(keeper, CHANNEL_FILE, 1, f.image);
+	ends_by_itself(END_FILLED);
+	ck_assert_uint_eq(f.shared->counters.waiting_pages, HOLE);
+}
+END_TEST
+
+/* The session ends while its read hangs; only taking it down waits for that. */
+static void no_answer(void)
+{
+	join(f.thread);
+	hangs[5] = false;
+	ended(END_SOURCE_FAILED);
+	ck_assert_ptr_nonnull(strstr(f.shared->reason, "no answer"));
+}
 
 START_TEST(another_image_ends_it)
 {
@@ -270,15 +348,6 @@ START_TEST(nobody_to_open_it_again_ends_it)
 	ck_assert_int_eq(t.got, -1);
 }
 END_TEST
-
-/* The session ends while its read hangs; only taking it down waits for that. */
-static void no_answer(void)
-{
-	join(f.thread);
-	hangs[5] = false;
-	ended(END_SOURCE_FAILED);
-	ck_assert_ptr_nonnull(strstr(f.shared->reason, "no answer"));
-}
 
 START_TEST(a_read_that_hangs_too_long_ends_it)
 {
@@ -389,6 +458,7 @@ END_TEST
 UNIT_MAIN("session-source", a_slow_read_holds_up_its_page_only,
 	  what_is_being_read_is_not_read_again, a_removal_wins_over_a_slow_read,
 	  hanging_reads_leave_somebody_to_serve, fill_goes_on_after_a_slow_read,
+	  a_slow_announcement_holds_up_nothing, fill_waits_for_a_lost_file,
 	  a_lost_file_is_waited_for, another_image_ends_it, nobody_to_open_it_again_ends_it,
 	  a_read_that_hangs_too_long_ends_it, a_file_lost_too_long_ends_it,
 	  who_was_stopped_has_not_waited, a_file_that_cannot_be_received_ends_it,

@@ -177,7 +177,7 @@ tests_check_session_ends_LDADD = $(handler_test_libs)
 UNIT_TESTS += tests/check-session-source
 tests_check_session_source_SOURCES = tests/check-session-source.c tests/unit.h \
 	tests/session-fixture.c tests/session-fixture.h
-tests_check_session_source_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=source_read
+tests_check_session_source_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=source_read -Wl,--wrap=source_announce
 tests_check_session_source_LDADD = $(handler_test_libs)
 UNIT_TESTS += tests/check-channel
 tests_check_channel_SOURCES = tests/check-channel.c tests/unit.h
