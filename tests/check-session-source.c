@@ -314,6 +314,63 @@ static void no_answer(void)
 	ck_assert_ptr_nonnull(strstr(f.shared->reason, "no answer"));
 }
 
+/* Makes rounds, until nobody serves it any more. */
+static void *touch_and_remove(void *at)
+{
+	for (;;) {
+		(void)*(volatile unsigned char *)at;
+		madvise(at, P, MADV_DONTNEED);
+	}
+	return NULL;
+}
+
+/* However many others are served meanwhile. */
+START_TEST(others_make_nobody_wait_longer)
+{
+	int keeper = channel_make();
+	pthread_t restless; /* not joined: it is left in a fault, and ends with us */
+	struct toucher t;
+
+	if (!fresh())
+		return;
+	f.timeout_ns = 300 * NS_PER_MS;
+	lost = true;
+	start();
+	touch(&t, page(5));
+	(void)channel_hear(keeper);
+	ck_assert_int_eq(pthread_create(&restless, NULL, touch_and_remove, page(HOLE)), 0);
+	no_answer();
+	ck_assert_int_eq(t.got, -1);
+}
+END_TEST
+
+/* What answers, if only an earlier question, is not given up. */
+START_TEST(an_answer_begins_the_wait_anew)
+{
+	int keeper = channel_make();
+	struct toucher t[2];
+	uint64_t since;
+
+	if (!fresh())
+		return;
+	f.timeout_ns = 3 * NS_PER_SEC;
+	hangs[5] = true;
+	start();
+	touch(&t[0], page(5));
+	read_wait(5);
+	lost = true;
+	touch(&t[1], page(20));
+	(void)channel_hear(keeper);
+	usleep(300000); /* of its patience: nothing is waited for */
+	since = clock_monotonic_ns();
+	hangs[5] = false;
+	touched(&t[0], of_image(5));
+	no_answer();
+	ck_assert_int_eq(t[1].got, -1);
+	ck_assert_uint_ge(clock_monotonic_ns() - since, f.timeout_ns);
+}
+END_TEST
+
 START_TEST(another_image_ends_it)
 {
 	int keeper = channel_make();
@@ -459,7 +516,8 @@ UNIT_MAIN("session-source", a_slow_read_holds_up_its_page_only,
 	  what_is_being_read_is_not_read_again, a_removal_wins_over_a_slow_read,
 	  hanging_reads_leave_somebody_to_serve, fill_goes_on_after_a_slow_read,
 	  a_slow_announcement_holds_up_nothing, fill_waits_for_a_lost_file,
-	  a_lost_file_is_waited_for, another_image_ends_it, nobody_to_open_it_again_ends_it,
+	  others_make_nobody_wait_longer, an_answer_begins_the_wait_anew, a_lost_file_is_waited_for,
+	  another_image_ends_it, nobody_to_open_it_again_ends_it,
 	  a_read_that_hangs_too_long_ends_it, a_file_lost_too_long_ends_it,
 	  who_was_stopped_has_not_waited, a_file_that_cannot_be_received_ends_it,
 	  a_bad_page_ends_who_asks_for_it)
