@@ -11,11 +11,15 @@
  *   lay out   rows and extents (see lay_out_page)
  *   commit
  *
+ * Here is what collects; db/step.c does the rest, and an import has a thread for it
+ * (db/committer.h): one step is committed while the next is collected. Who then wants
+ * more of the index or of the pack than that allows waits for it: settle().
+ *
  * Invariants: (1) a page row is written only after its block is durable; (2) in
  * the transaction that writes an extent all rows it names are there, in packs
  * that are not doomed; (3) a step is bounded in pages and in kept bytes, so the
  * writer lock is held for tens of milliseconds and memory does not grow with the
- * image.
+ * image; (4) steps commit in the order of the image.
  */
 #include "config.h"
 
@@ -27,59 +31,27 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "db/committer.h"
 #include "db/pack-make.h"
 #include "db/pack.h"
 #include "db/pages-private.h"
 #include "db/recent.h"
-#include "db/row-batch.h"
-#include "db/rows.h"
-#include "db/sql.h"
+#include "db/step.h"
 #include "db/store-private.h"
-#include "db/transaction.h"
 
-#ifndef STEP_PAGES /* tests make steps smaller */
-#define STEP_PAGES 8192
-#endif
 #define STEP_EDIT 4096 /* in a layer that has pages already: each run costs more */
-#define STEP_KEPT 2048 /* known pages whose bytes are kept: 8 MiB */
-
-/* A stretch of known pages at least this long is worth an extent of its own; in a
- * shorter one each page gets an alias row, so that the run around it goes on. */
-#define STRETCH_PAGES 16
-
-struct step_page {
-	enum { STEP_ZERO, STEP_NEW, STEP_OWN, STEP_KNOWN } kind;
-	uint32_t kept; /* STEP_KNOWN: where its bytes are */
-	uint64_t pgno;
-	uint64_t count; /* STEP_ZERO: pages; else 1 */
-	uint64_t known_id;
-	struct page_row row;
-};
-
-struct extent {
-	uint64_t first;
-	uint64_t count;
-	uint64_t page; /* 0: zero pages */
-};
 
 struct appender {
-	struct index *index; /* borrowed */
-	struct pages *pages; /* owned */
-	uint64_t snapshot;
+	struct pages *pages;	    /* owned */
 	enum codec codec;	    /* of a page that has to be encoded once more */
 	struct pack_writer *writer; /* owned; NULL before the first new page */
-	struct pack_writer *full;   /* owned; locked until its rows are committed, or NULL */
 	struct recent *recent;	    /* owned */
-	struct appender_edit *edit; /* borrowed; NULL: an import */
 	struct appender_totals totals;
-	struct appender_totals committed; /* of those */
-	struct extent last;		  /* the run that may go on; count 0: none yet */
-	uint64_t next_id;		  /* while laying out */
-	struct row_batch rows;		  /* while laying out */
-	size_t nkept;
-	size_t npages;
-	struct step_page step[STEP_PAGES];
-	char kept[STEP_KEPT][PAGE_BYTES];
+	struct appender_totals committed; /* of those, of an edit */
+	struct steps steps;
+	struct committer *committer; /* owned; NULL: steps are committed here */
+	struct step *step;	     /* owned; being collected */
+	struct step *other;	     /* owned; the committer's, NULL without */
 };
 
 int appender_new(struct index *index, uint64_t snapshot, enum codec codec, struct appender **ret)
@@ -89,10 +61,11 @@ int appender_new(struct index *index, uint64_t snapshot, enum codec codec, struc
 
 	if (!a)
 		return fail_with(-ENOMEM, "out of memory");
-	a->index = index;
-	a->snapshot = snapshot;
+	a->steps.index = index;
+	a->steps.snapshot = snapshot;
 	a->codec = codec;
-	r = pages_open(index, &a->pages);
+	a->step = calloc(1, sizeof(*a->step));
+	r = a->step ? pages_open(index, &a->pages) : fail_with(-ENOMEM, "out of memory");
 	if (r == 0)
 		r = recent_new(&a->recent);
 	if (r < 0)
@@ -101,32 +74,53 @@ int appender_new(struct index *index, uint64_t snapshot, enum codec codec, struc
 	return 0;
 }
 
+int appender_commit_beside(struct appender *a)
+{
+	a->other = calloc(1, sizeof(*a->other));
+	return a->other ? committer_new(&a->steps, &a->committer)
+			: fail_with(-ENOMEM, "out of memory");
+}
+
+static void step_free(struct step *step)
+{
+	if (step)
+		step_clear(step);
+	free(step);
+}
+
 void appender_free(struct appender *a)
 {
 	if (!a)
 		return;
+	committer_free(a->committer); /* before what it works on */
 	if (a->writer)
 		pack_writer_truncate(a->writer);
 	pack_writer_close(a->writer);
-	pack_writer_close(a->full);
+	step_free(a->step);
+	step_free(a->other);
 	pages_close(a->pages);
 	recent_free(a->recent);
 	free(a);
 }
 
+static int settle(struct appender *a) MUST_CHECK;
+
 /* A full pack is left for a new one; what it holds is durable by then. Rows of it come
  * with the step: until then its lock keeps it from being collected. */
 static int pack_ready(struct appender *a)
 {
-	int r = 0;
+	int r;
 
-	if (a->writer && pack_writer_size(a->writer) >= PACK_BYTES_FULL) {
+	if (a->writer && pack_writer_size(a->writer) < PACK_BYTES_FULL)
+		return 0;
+	r = settle(a);
+	if (r == 0 && a->writer && pack_writer_size(a->writer) >= PACK_BYTES_FULL) {
 		r = pack_writer_sync(a->writer);
-		pack_writer_close(a->full);
-		a->full = TAKE_PTR(a->writer);
+		pack_writer_close(a->step->full);
+		a->step->full = TAKE_PTR(a->writer);
 	}
 	if (r == 0 && !a->writer)
-		r = pack_make(a->index, a->snapshot, &a->writer);
+		r = pack_make(a->steps.index, a->steps.snapshot, &a->writer);
 	return r;
 }
 
@@ -191,7 +185,7 @@ static int collect_new(struct appender *a, struct step_page *to, const void *pla
 static int collect_data(struct appender *a, const struct window *window, size_t i)
 {
 	const struct window_page *page = &window->pages[i];
-	struct step_page *to = &a->step[a->npages++];
+	struct step_page *to = &a->step->pages[a->step->npages++];
 
 	*to = (struct step_page){.pgno = window->span.first + i,
 				 .count = 1,
@@ -202,51 +196,28 @@ static int collect_data(struct appender *a, const struct window *window, size_t 
 		return collect_new(a, to, window_plain(window, i),
 				   window->packed + page->packed_at);
 	to->kind = STEP_KNOWN;
-	to->kept = (uint32_t)a->nkept;
-	memcpy(a->kept[a->nkept++], window_plain(window, i), PAGE_BYTES);
+	to->kept = (uint32_t)a->step->nkept;
+	memcpy(a->step->kept[a->step->nkept++], window_plain(window, i), PAGE_BYTES);
 	return 0;
 }
 
 static void collect_zero(struct appender *a, uint64_t pgno, uint64_t count)
 {
-	struct step_page *last = a->npages > 0 ? &a->step[a->npages - 1] : NULL;
+	struct step_page *last = a->step->npages > 0 ? &a->step->pages[a->step->npages - 1] : NULL;
 
 	a->totals.zero_pages += count;
 	if (last && last->kind == STEP_ZERO && last->pgno + last->count == pgno)
 		last->count += count;
 	else
-		a->step[a->npages++] =
+		a->step->pages[a->step->npages++] =
 			(struct step_page){.kind = STEP_ZERO, .pgno = pgno, .count = count};
 }
 
-/* The known page is still what it was, in a pack that stays; its row may name
- * another place by now. 1: yes, 0: no. */
-static int confirm_known(struct appender *a, struct step_page *page)
-{
-	static const char sql[] = "SELECT hash, pack, offset, length FROM page WHERE id = ?1 AND "
-				  "NOT (SELECT doomed FROM pack WHERE id = page.pack)";
-	AUTO_RESET sqlite3_stmt *query = NULL;
-	struct page_row row;
-	int r = sql_get(a->index, sql, &query);
-
-	if (r < 0)
-		return r;
-	sql_bind(query, 1, page->known_id);
-	r = sql_step(a->index, query);
-	if (r <= 0)
-		return r;
-	row = rows_parse(query, 0);
-	if (row.length == 0 || row.hash != page->row.hash)
-		return 0;
-	page->row = row;
-	return 1;
-}
-
 /* A known page that was removed meanwhile is stored after all. */
-static int restore(struct appender *a, struct step_page *page)
+static int restore(struct appender *a, struct step *step, struct step_page *page)
 {
 	char packed[PAGE_BYTES];
-	int r = page_encode(a->codec, CODEC_QUICK, a->kept[page->kept], packed, &page->row);
+	int r = page_encode(a->codec, CODEC_QUICK, step->kept[page->kept], packed, &page->row);
 
 	if (r < 0)
 		return r;
@@ -254,196 +225,114 @@ static int restore(struct appender *a, struct step_page *page)
 	return append_block(a, &page->row, packed);
 }
 
-/* Inside the transaction. *ret_missing says how many are not there any more: they
- * are marked by a known_id of 0. */
-static int confirm(struct appender *a, size_t *ret_missing)
+static int restore_missing(struct appender *a, struct step *step)
 {
-	*ret_missing = 0;
-	for (size_t i = 0; i < a->npages; i++) {
-		int r;
-
-		if (a->step[i].kind != STEP_KNOWN)
-			continue;
-		r = confirm_known(a, &a->step[i]);
-		if (r < 0)
-			return r;
-		if (r == 0) {
-			a->step[i].known_id = 0;
-			(*ret_missing)++;
-		}
-	}
-	return 0;
-}
-
-static int restore_missing(struct appender *a)
-{
-	for (size_t i = 0; i < a->npages; i++) {
+	for (size_t i = 0; i < step->npages; i++) {
 		int r = 0;
 
-		if (a->step[i].kind == STEP_KNOWN && a->step[i].known_id == 0)
-			r = restore(a, &a->step[i]);
+		if (step->pages[i].kind == STEP_KNOWN && step->pages[i].known_id == 0)
+			r = restore(a, step, &step->pages[i]);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-/* Writes the run that was open; one of the step before may have grown. */
-static int write_last(struct appender *a)
+/* What is to be durable before the step commits. */
+static int step_ready(struct appender *a, struct step *step)
 {
-	static const char sql[] = "INSERT OR REPLACE INTO extent (snapshot, first, count, page) "
-				  "VALUES (?1, ?2, ?3, ?4)";
-	sqlite3_stmt *insert;
-	int r;
-
-	if (a->last.count == 0)
-		return 0;
-	if (a->edit)
-		return a->edit->run(a->edit, a->last.first, a->last.count, a->last.page);
-	r = sql_get(a->index, sql, &insert);
-	if (r < 0)
-		return r;
-	sql_bind(insert, 1, a->snapshot);
-	sql_bind(insert, 2, a->last.first);
-	sql_bind(insert, 3, a->last.count);
-	if (a->last.page)
-		sql_bind(insert, 4, a->last.page);
-	return sql_run(a->index, insert);
+	step->writer = a->writer;
+	step->stored_pages = a->totals.stored_pages - a->committed.stored_pages;
+	step->stored_bytes = a->totals.stored_bytes - a->committed.stored_bytes;
+	return a->writer ? pack_writer_flush(a->writer, &step->written) : 0;
 }
 
-/* The next pages of the image: count from pgno on, zero or stored from id on. */
-static int extend(struct appender *a, uint64_t pgno, uint64_t count, uint64_t id)
+static void step_done(struct appender *a, struct step *step)
 {
-	int r;
-
-	if (a->last.count > 0 && a->last.first + a->last.count == pgno &&
-	    (id == 0) == (a->last.page == 0) && (id == 0 || a->last.page + a->last.count == id)) {
-		a->last.count += count;
-		return 0;
-	}
-	r = write_last(a);
-	a->last = (struct extent){.first = pgno, .count = count, .page = id};
-	return r;
+	/* the packs of a draft that are not locked any more its own process may be
+	 * collecting: what lies there is found and confirmed as of any other */
+	if (step->full && a->steps.edit)
+		recent_clear(a->recent);
+	step_clear(step);
 }
 
-/* How many known pages follow from step page i on, one behind the other, with
- * consecutive ids. */
-static size_t stretch_from(const struct appender *a, size_t i)
-{
-	size_t n = 1;
-
-	while (n < STRETCH_PAGES && i + n < a->npages && a->step[i + n].kind == STEP_KNOWN &&
-	       a->step[i + n].known_id == a->step[i].known_id + n &&
-	       a->step[i + n].pgno == a->step[i].pgno + n)
-		n++;
-	return n;
-}
-
-/*
- * A known page goes by its own id where that continues the open run, or where it
- * begins a stretch long enough. Every other page gets a new row, known ones an
- * alias: new ids are consecutive, so the run goes on.
- */
-static int lay_out_page(struct appender *a, size_t i)
-{
-	const struct step_page *page = &a->step[i];
-	bool continues = a->last.page && a->last.page + a->last.count == page->known_id &&
-			 a->last.first + a->last.count == page->pgno;
-	bool by_id = page->kind == STEP_KNOWN && (continues || stretch_from(a, i) >= STRETCH_PAGES);
-	int r;
-
-	if (page->kind == STEP_ZERO)
-		return extend(a, page->pgno, page->count, 0);
-	if (by_id)
-		return extend(a, page->pgno, 1, page->known_id);
-	r = row_batch_add(&a->rows, &page->row, a->next_id);
-	if (r == 0)
-		r = extend(a, page->pgno, 1, a->next_id++);
-	return r;
-}
-
-/* Inside the transaction, once everything named is there. */
-static int lay_out(struct appender *a)
-{
-	int64_t sequence;
-	int r = sql_number(a->index, "SELECT seq FROM sqlite_sequence WHERE name = 'page'", 0,
-			   &sequence);
-
-	if (r == -ENOENT)
-		return fail_with(-EBADMSG, "index.db: its sequence of page ids is missing");
-	a->next_id = (uint64_t)sequence + 1;
-	row_batch_init(&a->rows, a->index);
-	for (size_t i = 0; r == 0 && i < a->npages; i++)
-		r = lay_out_page(a, i);
-	if (r == 0)
-		r = row_batch_flush(&a->rows);
-	return r == 0 ? write_last(a) : r;
-}
-
-static int transact(struct appender *a, size_t *ret_missing)
-{
-	AUTO(transaction_end_at) struct index *open = NULL;
-	struct extent before = a->last;
-	int r = transaction_begin(a->index, a->edit ? TRANSACTION_DURABLE : TRANSACTION_STEP,
-				  &open);
-
-	if (r == 0)
-		r = confirm(a, ret_missing);
-	if (r < 0 || *ret_missing > 0)
-		return r;
-	if (a->edit)
-		a->edit->begin(a->edit);
-	r = lay_out(a);
-	if (r == 0 && a->edit)
-		r = a->edit->end(a->edit, a->totals.stored_pages - a->committed.stored_pages,
-				 a->totals.stored_bytes - a->committed.stored_bytes);
-	if (r == 0)
-		r = transaction_commit(&open);
-	if (r < 0)
-		a->last = before;
-	else if (a->edit) /* each step of an edit stands for itself */
-		a->last.count = 0;
-	if (r == 0)
-		a->committed = a->totals;
-	return r;
-}
-
-/* Commits what was collected. What is found missing is stored outside of the
+/* Goes on with a step of which pages are missing: they are stored outside of the
  * transaction, and all of it confirmed again: each turn has fewer known pages. */
-static int step_commit(struct appender *a)
+static int step_retry(struct appender *a, struct step *step, size_t missing)
+{
+	int r = 0;
+
+	while (r == 0 && missing > 0) {
+		r = restore_missing(a, step);
+		if (r == 0)
+			r = step_ready(a, step);
+		if (r == 0)
+			r = step_commit(&a->steps, step, &missing);
+	}
+	return r;
+}
+
+/* Waits for the step that the committer has. */
+static int settle(struct appender *a)
+{
+	size_t missing;
+	int r;
+
+	if (!a->committer || !committer_has_step(a->committer))
+		return 0;
+	r = committer_wait(a->committer, &missing);
+	if (r == 0)
+		r = step_retry(a, a->other, missing);
+	step_done(a, a->other);
+	return r;
+}
+
+/* Commits what was collected. */
+static int commit_here(struct appender *a)
 {
 	size_t missing = 0;
-	int r;
+	int r = step_ready(a, a->step);
 
-	if (a->npages == 0)
-		return 0;
-	do {
-		r = a->writer ? pack_writer_sync(a->writer) : 0;
-		if (r == 0)
-			r = transact(a, &missing);
-		if (r == 0 && missing > 0)
-			r = restore_missing(a);
-	} while (r == 0 && missing > 0);
-	if (r == 0) {
-		/* the packs of a draft that are not locked any more its own process may be
-		 * collecting: what lies there is found and confirmed as of any other */
-		if (a->full && a->edit)
-			recent_clear(a->recent);
-		pack_writer_close(a->full);
-		a->full = NULL;
-	}
-	a->npages = 0;
-	a->nkept = 0;
+	if (r == 0)
+		r = step_commit(&a->steps, a->step, &missing);
+	if (r == 0)
+		r = step_retry(a, a->step, missing);
+	if (r == 0)
+		a->committed = a->totals;
+	step_done(a, a->step);
 	return r;
+}
+
+/* Hands what was collected to the committer, which has done the former step. */
+static int commit_beside(struct appender *a)
+{
+	struct step *step = a->step;
+	int r = settle(a);
+
+	if (r == 0)
+		r = step_ready(a, step);
+	if (r < 0)
+		return r;
+	a->step = a->other;
+	a->other = step;
+	committer_start(a->committer, step);
+	return 0;
+}
+
+static int commit(struct appender *a)
+{
+	if (a->step->npages == 0)
+		return 0;
+	return a->committer ? commit_beside(a) : commit_here(a);
 }
 
 /* Commits where a window more might not fit. */
 static int step_make_room(struct appender *a)
 {
-	size_t most = a->edit ? STEP_EDIT : STEP_PAGES;
+	size_t most = a->steps.edit ? STEP_EDIT : STEP_PAGES;
 
-	if (a->npages + WINDOW_PAGES > most || a->nkept + WINDOW_PAGES > STEP_KEPT)
-		return step_commit(a);
+	if (a->step->npages + WINDOW_PAGES > most || a->step->nkept + WINDOW_PAGES > STEP_KEPT)
+		return commit(a);
 	return 0;
 }
 
@@ -473,10 +362,10 @@ int appender_add_zero(struct appender *a, uint64_t first, uint64_t count)
 
 void appender_edit(struct appender *a, struct appender_edit *edit)
 {
-	a->edit = edit;
-	a->last.count = 0;
-	a->npages = 0;
-	a->nkept = 0;
+	a->steps.edit = edit;
+	a->steps.last.count = 0;
+	a->step->npages = 0;
+	a->step->nkept = 0;
 	a->totals = a->committed;
 	/* what was replaced since, someone may be collecting as garbage */
 	recent_clear(a->recent);
@@ -490,8 +379,10 @@ void appender_edit(struct appender *a, struct appender_edit *edit)
 
 int appender_finish(struct appender *a, struct appender_totals *ret)
 {
-	int r = step_commit(a);
+	int r = commit(a);
 
+	if (r == 0)
+		r = settle(a);
 	if (r == 0)
 		*ret = a->totals;
 	return r;

@@ -4,7 +4,8 @@
  * extents of a snapshot that is being imported. What is left out between them is
  * absent from its layer. Or they change the layer of a draft: see appender_edit.
  *
- * Used by one thread, with its index. It commits in steps, each short under the
+ * Used by one thread, with its index, unless it is to have a thread of its own for its
+ * transactions: appender_commit_beside. It commits in steps, each short under the
  * writer lock; pack bytes are durable before a step points at them.
  */
 #ifndef PAGODA_DB_APPENDER_H
@@ -31,6 +32,11 @@ struct appender_totals {
 /* For the snapshot of that id, whose windows are encoded with codec; index is borrowed. */
 int appender_new(struct index *index, uint64_t snapshot, enum codec codec,
 		 struct appender **ret) MUST_CHECK;
+
+/* From now on steps are committed by a thread of the appender, beside the one that adds
+ * to it, which leaves the index alone until appender_finish or appender_free. Not for a
+ * draft. */
+int appender_commit_beside(struct appender *appender) MUST_CHECK;
 
 /* What was appended since the last step is given back; packs are closed. */
 void appender_free(struct appender *appender);

@@ -4,7 +4,7 @@
  * whatever the size of the store:
  *
  *   doom   in the transaction that takes the snapshot out: from then on no import
- *          shares a page of its packs (appender.c, confirm_known)
+ *          shares a page of its packs (step.c, confirm_known)
  *   prove  without the lock: read all extents for one that needs a page of it. None
  *          can be added meanwhile. If there is one, the pack is kept after all
  *   drop   rows in steps, each of which sees that the pack is still doomed (another

@@ -2,8 +2,8 @@
 /*
  * Import: workers, one a core, each take the next window of the image, read it,
  * tell its pages apart and encode what is new; this thread appends the windows in
- * the order of the image. There are a few more windows than workers, so a worker
- * that is ahead waits, and memory is bounded.
+ * the order of the image, and one of the appender's commits them. There are a few more windows than
+ * workers, so a worker that is ahead waits, and memory is bounded.
  *
  *   free -> (worker) taken -> ready -> (this thread, in sequence) -> free
  *
@@ -345,14 +345,21 @@ static int seal(struct import *import, struct index *index, uint64_t id,
 static int fill(struct import *import, struct index *index, uint64_t id,
 		struct snapshot_row *ret_row)
 {
+	AUTO(index_close_at) struct index *reading = NULL;
 	AUTO(appender_free_at) struct appender *appender = NULL;
 	AUTO(layer_free_at) struct layer *layer = NULL;
+	bool is_diff = import->request->is_diff;
 	struct appender_totals totals;
 	struct layer_sums sums;
 	int r = appender_new(index, id, import->request->codec, &appender);
 
 	if (r == 0)
-		r = layer_new(index, import->below, import->request->is_diff, appender, &layer);
+		r = appender_commit_beside(appender);
+	/* its thread has the index; of a diff the parent's rows are read meanwhile */
+	if (r == 0 && is_diff)
+		r = index_open(import->store, &reading);
+	if (r == 0)
+		r = layer_new(reading, import->below, is_diff, appender, &layer);
 	if (r == 0)
 		r = transfer(import, layer);
 	if (r == 0)

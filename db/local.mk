@@ -13,6 +13,7 @@ libdb_a_SOURCES = \
 	db/check-rows.c \
 	db/codec.c db/codec.h \
 	db/check-run.c db/check-run.h \
+	db/committer.c db/committer.h \
 	db/compare.c db/compare.h \
 	db/copy.c db/copy.h \
 	db/copy-match.c \
@@ -68,6 +69,7 @@ libdb_a_SOURCES = \
 	db/snapshot.c db/snapshot.h \
 	db/sql.h \
 	db/store.c db/store.h \
+	db/step.c db/step.h \
 	db/store-private.h \
 	db/transaction.c db/transaction.h \
 	db/window.c db/window.h

@@ -184,23 +184,43 @@ int pack_writer_read(struct pack_writer *writer, uint64_t off, void *buf, size_t
 	return 0;
 }
 
-int pack_writer_sync(struct pack_writer *writer)
+int pack_writer_flush(struct pack_writer *writer, uint64_t *ret_written)
 {
-	int r = 0;
+	int r = writer->used > 0 ? flush(writer) : 0;
 
+	if (r == 0)
+		*ret_written = writer->written;
+	return r;
+}
+
+int pack_writer_sync_flushed(struct pack_writer *writer, uint64_t written)
+{
 	if (writer->broken)
 		return fail_with(-EIO, "pack %" PRIu32 " could not be synced before",
 				 writer->number);
-	if (writer->used > 0)
-		r = flush(writer);
-	if (r == 0 && writer->synced < writer->written && fdatasync(writer->fd) < 0) {
-		r = fail_with(-errno, "syncing pack %" PRIu32 ": %s", writer->number,
-			      strerror(errno));
+	if (writer->synced >= written)
+		return 0;
+	if (fdatasync(writer->fd) < 0) {
+		int r = fail_with(-errno, "syncing pack %" PRIu32 ": %s", writer->number,
+				  strerror(errno));
+
 		writer->broken = true;
+		return r;
 	}
-	if (r == 0)
-		writer->synced = writer->written;
-	return r;
+	writer->synced = written;
+	return 0;
+}
+
+int pack_writer_sync(struct pack_writer *writer)
+{
+	uint64_t written = 0;
+	int r;
+
+	/* nothing is added to a pack that is broken */
+	if (writer->broken)
+		return pack_writer_sync_flushed(writer, 0);
+	r = pack_writer_flush(writer, &written);
+	return r < 0 ? r : pack_writer_sync_flushed(writer, written);
 }
 
 void pack_writer_truncate(struct pack_writer *writer)

@@ -26,7 +26,9 @@
 #include "db/store.h"
 
 #define PACK_HEADER_BYTES 64
-#define PACK_BYTES_FULL (UINT64_C(1) << 30)  /* a writer goes on to the next pack */
+#ifndef PACK_BYTES_FULL			    /* tests make packs smaller */
+#define PACK_BYTES_FULL (UINT64_C(1) << 30) /* a writer goes on to the next pack */
+#endif
 #define PACK_BYTES_LIMIT (UINT64_C(1) << 40) /* no page lies beyond */
 
 /* Writes the path of a pack; path has room for PATH_MAX bytes. */
@@ -58,6 +60,13 @@ int pack_writer_read(struct pack_writer *writer, uint64_t off, void *buf, size_t
 
 /* Writes the buffer out and makes all of it durable. */
 int pack_writer_sync(struct pack_writer *writer) MUST_CHECK;
+
+/* Writes the buffer out: *ret_written are the bytes in the file. */
+int pack_writer_flush(struct pack_writer *writer, uint64_t *ret_written) MUST_CHECK;
+
+/* Makes those bytes durable. Another thread may do that while this one appends, reads
+ * and flushes, but nothing else. */
+int pack_writer_sync_flushed(struct pack_writer *writer, uint64_t written) MUST_CHECK;
 
 /* Gives back the space of what came after the last sync; the next block comes behind
  * that. */

@@ -221,7 +221,7 @@ END_TEST
 
 /* A page found known, and removed before the step that shares it commits, is
  * stored after all. */
-START_TEST(a_page_that_goes_before_it_is_shared_is_stored)
+static void share_what_goes(bool beside)
 {
 	AUTO(appender_free_at) struct appender *appender = NULL;
 	struct window *window = calloc(1, sizeof(*window));
@@ -245,6 +245,8 @@ START_TEST(a_page_that_goes_before_it_is_shared_is_stored)
 	CK_OK(sql_do(fixture_index, "INSERT INTO snapshot (id, name, size, page_size, state, "
 				    "created_ns) VALUES (99, 'b', 1048576, 4096, 0, 0)"));
 	CK_OK(appender_new(fixture_index, 99, CODEC_LZ4, &appender));
+	if (beside)
+		CK_OK(appender_commit_beside(appender));
 	CK_OK(appender_add(appender, window));
 	CK_OK(appender_finish(appender, &totals));
 	ck_assert_uint_eq(totals.data_pages, known);
@@ -277,6 +279,12 @@ START_TEST(a_page_that_goes_before_it_is_shared_is_stored)
 	munmap(image, WINDOW_PAGES * PAGE_BYTES);
 	appender_free(TAKE_PTR(appender));
 	fixture_teardown();
+}
+
+START_TEST(a_page_that_goes_before_it_is_shared_is_stored)
+{
+	share_what_goes(false);
+	share_what_goes(true);
 }
 END_TEST
 

@@ -54,6 +54,7 @@ db/tests_check_collision-schema.$(OBJEXT) db/tests_libdb_small_a-schema.$(OBJEXT
 check_LIBRARIES = tests/libdb-small.a
 tests_libdb_small_a_SOURCES = $(libdb_a_SOURCES)
 tests_libdb_small_a_CPPFLAGS = $(AM_CPPFLAGS) -DSTEP_PAGES=512 -DSTEP_IDS=256 \
+	-DPACK_BYTES_FULL=0x40000 \
 	-DMARKS_IDS=256 -DMARKS_EXTENTS=4 -DGC_ROWS=64 -DGC_STEP_ROWS=50 -DGC_ENTRIES=40 -DREPACK_ROWS=16 -DREPACK_STEP_PAGES=40
 UNIT_TESTS += tests/check-gc tests/check-gc-beside tests/check-marks tests/check-repack
 tests_check_gc_SOURCES = tests/check-gc.c tests/chance.h tests/hook-fixture.h tests/gc-fixture.h $(index_fixture)
