@@ -325,6 +325,13 @@ int index_open(struct store *store, struct index **ret_index)
 	return 0;
 }
 
+int index_keep_little(struct index *index)
+{
+	int code = sqlite3_exec(index->db, "PRAGMA cache_size = -256", NULL, NULL, NULL);
+
+	return code == SQLITE_OK ? 0 : sql_error(index->db, code, "opening");
+}
+
 void index_close(struct index *index)
 {
 	if (!index)

@@ -19,6 +19,11 @@ int index_open(struct store *store, struct index **ret_index) MUST_CHECK;
 void index_close(struct index *index);
 DEFINE_AUTO(struct index *, index_close)
 
+/* For one of several connections that only look rows up: it keeps 256 KiB of index.db
+ * in memory, not 2 MiB. That is most of the upper part of an index for 16 GiB of pages; the rows
+ * have a cache of their own. */
+int index_keep_little(struct index *index) MUST_CHECK;
+
 struct store *index_store(const struct index *index);
 
 #endif

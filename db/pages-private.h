@@ -21,11 +21,10 @@ int pages_load(struct pages *pages, const struct page_row *row, void *plain) MUS
 /* Does the page of a sane row have these bytes? One that cannot be read has others. */
 bool pages_holds(struct pages *pages, const struct page_row *row, const void *plain);
 
-/* Compares count pages (at most PAGES_COMPARE_MAX) with consecutive ids from first with
+/* Compares count pages with consecutive ids from first with
  * those at plain: same[i] says whether page first + i has the same bytes; one that cannot
  * be read has others. rows are theirs, and are read again where a pack is gone, as the
  * pages may have moved. Errors of SQLite and -ENOMEM. */
-#define PAGES_COMPARE_MAX 256
 int pages_compare(struct pages *pages, uint64_t first, struct page_row *rows, size_t count,
 		  const void *plain, bool *same) MUST_CHECK;
 

@@ -19,8 +19,7 @@
 #include "db/rows.h"
 #include "db/store-private.h"
 
-#define BATCH_PAGES 256
-_Static_assert(BATCH_PAGES >= PAGES_COMPARE_MAX, "the span has room for what is compared");
+#define BATCH_PAGES 64
 
 struct pages {
 	struct index *index; /* borrowed */
@@ -221,7 +220,7 @@ int pages_compare(struct pages *pages, uint64_t first, struct page_row *rows, si
 		n = 1;
 		if (rows[i].length == 0)
 			continue;
-		while (i + n < count && rows[i + n].length > 0)
+		while (i + n < count && n < BATCH_PAGES && rows[i + n].length > 0)
 			n++;
 		n = span_find(&rows[i], n, &bytes);
 		r = span_compare(pages, &rows[i], n, bytes, (const char *)plain + i * PAGE_BYTES,

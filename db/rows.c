@@ -3,6 +3,9 @@
  * The cache is a table of slots, one possible slot a group (its number modulo the
  * table), each slot under one of a few mutexes. A group is read from the index
  * with the mutex of its slot let go, so a slow read hinders nobody.
+ *
+ * Import lays block behind block, so a group keeps where its rows lie only for those
+ * that do not follow the one before: mostly the first, and aliases.
  */
 #include "config.h"
 
@@ -18,13 +21,26 @@
 #include "db/store-private.h"
 
 #define GROUP_ROWS 64
-#define SLOTS 8192 /* times 1.5 KiB a group: 12 MiB at the most, for 2 GiB of pages */
+#define SLOTS 8192 /* times 0.7 KiB a group, if in order: 5.3 MiB, for 2 GiB of pages */
 #define STRIPES 64
+
+struct place {
+	uint32_t pack;
+	uint32_t offset[2]; /* low and high */
+};
 
 struct group {
 	uint64_t number; /* first id / GROUP_ROWS */
-	struct page_row rows[GROUP_ROWS];
+	uint64_t breaks; /* bit i: row i has a place; else it lies behind row i - 1 */
+	uint64_t hashes[GROUP_ROWS];
+	struct {
+		uint16_t length : 13;
+		uint16_t codec : 3;
+	} blocks[GROUP_ROWS];
+	struct place places[]; /* one a break */
 };
+
+_Static_assert(CODECS <= 8 && PAGE_BYTES < 1 << 13, "a block says its length and its codec");
 
 struct row_cache {
 	struct group *slots[SLOTS];	  /* owned; slot i protected by stripes[i % STRIPES] */
@@ -69,17 +85,17 @@ struct page_row rows_parse(sqlite3_stmt *query, int column)
 	return row;
 }
 
-static int group_read(struct index *index, struct group *group)
+static int group_read(struct index *index, uint64_t number, struct page_row rows[GROUP_ROWS])
 {
 	static const char sql[] = "SELECT id, hash, pack, offset, length FROM page "
 				  "WHERE id BETWEEN ?1 AND ?2";
 	AUTO_RESET sqlite3_stmt *query = NULL;
-	uint64_t first = group->number * GROUP_ROWS;
+	uint64_t first = number * GROUP_ROWS;
 	int r = sql_get(index, sql, &query);
 
 	if (r < 0)
 		return r;
-	memset(group->rows, 0, sizeof(group->rows));
+	memset(rows, 0, GROUP_ROWS * sizeof(*rows));
 	sql_bind(query, 1, first);
 	sql_bind(query, 2, first + GROUP_ROWS - 1);
 	while ((r = sql_step(index, query)) > 0) {
@@ -87,9 +103,66 @@ static int group_read(struct index *index, struct group *group)
 
 		/* a damaged b-tree may answer with any id */
 		if (i < GROUP_ROWS)
-			group->rows[i] = rows_parse(query, 1);
+			rows[i] = rows_parse(query, 1);
 	}
 	return r;
+}
+
+static bool is_behind(const struct page_row *row, const struct page_row *before)
+{
+	return row->length > 0 && before->length > 0 && row->pack == before->pack &&
+	       row->offset == before->offset + before->length;
+}
+
+/* NULL when out of memory. */
+static struct group *group_make(uint64_t number, const struct page_row rows[GROUP_ROWS])
+{
+	struct group *group;
+	uint64_t breaks = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < GROUP_ROWS; i++)
+		if (i == 0 || !is_behind(&rows[i], &rows[i - 1]))
+			breaks |= UINT64_C(1) << i;
+	group = malloc(sizeof(*group) +
+		       (size_t)__builtin_popcountll(breaks) * sizeof(struct place));
+	if (!group)
+		return NULL;
+	group->number = number;
+	group->breaks = breaks;
+	for (size_t i = 0; i < GROUP_ROWS; i++) {
+		group->hashes[i] = rows[i].hash;
+		group->blocks[i].length = rows[i].length & 0x1fff;
+		group->blocks[i].codec = rows[i].codec & 7;
+		if (breaks >> i & 1)
+			group->places[n++] = (struct place){
+				rows[i].pack,
+				{(uint32_t)rows[i].offset, (uint32_t)(rows[i].offset >> 32)}};
+	}
+	return group;
+}
+
+/* count rows of the group, which all are inside it. */
+static void group_rows(const struct group *group, size_t from, size_t count, struct page_row *rows)
+{
+	uint64_t until = group->breaks & (UINT64_MAX >> (GROUP_ROWS - 1 - from));
+	const struct place *place = &group->places[__builtin_popcountll(until) - 1];
+	uint64_t offset = place->offset[0] | (uint64_t)place->offset[1] << 32;
+
+	for (size_t i = GROUP_ROWS - 1 - (size_t)__builtin_clzll(until); i < from; i++)
+		offset += group->blocks[i].length;
+	for (size_t i = from; i < from + count; i++) {
+		if (i > from && group->breaks >> i & 1) {
+			place++;
+			offset = place->offset[0] | (uint64_t)place->offset[1] << 32;
+		}
+		*rows++ = (struct page_row){.hash = group->hashes[i],
+					    .offset = offset,
+					    .pack = place->pack,
+					    .length = group->blocks[i].length,
+					    .codec = group->blocks[i].codec};
+		offset += group->blocks[i].length;
+	}
 }
 
 static pthread_mutex_t *stripe_of(struct row_cache *cache, uint64_t number)
@@ -109,7 +182,7 @@ static bool cache_find(struct row_cache *cache, uint64_t number, size_t from, si
 	group = cache->slots[number % SLOTS];
 	found = group && group->number == number;
 	if (found)
-		memcpy(rows, &group->rows[from], count * sizeof(*rows));
+		group_rows(group, from, count, rows);
 	pthread_mutex_unlock(stripe);
 	return found;
 }
@@ -140,21 +213,19 @@ static int group_get(struct index *index, uint64_t number, size_t from, size_t c
 		     struct page_row *rows)
 {
 	struct row_cache *cache = index_store(index)->row_cache;
+	struct page_row read[GROUP_ROWS];
 	struct group *group;
 	int r;
 
 	if (!fresh && cache_find(cache, number, from, count, rows) && !has_gap(rows, count))
 		return 0;
-	group = malloc(sizeof(*group));
+	r = group_read(index, number, read);
+	if (r < 0)
+		return r;
+	group = group_make(number, read);
 	if (!group)
 		return fail_with(-ENOMEM, "out of memory");
-	group->number = number;
-	r = group_read(index, group);
-	if (r < 0) {
-		free(group);
-		return r;
-	}
-	memcpy(rows, &group->rows[from], count * sizeof(*rows));
+	memcpy(rows, &read[from], count * sizeof(*rows));
 	cache_put(cache, group);
 	return 0;
 }

@@ -9,6 +9,9 @@
 
 #include <errno.h>
 #include <limits.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -256,6 +259,16 @@ static int run(const struct request *request, int ready_fd)
 	return code;
 }
 
+/* What maps are made from is megabytes, once, and goes back to the system when it is
+ * freed. Left alone, glibc would keep the likes of it in every thread's heap, since it
+ * has seen one freed. */
+static void settle_memory(void)
+{
+#ifdef __GLIBC__
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
+#endif
+}
+
 /* 0 to go on, else the exit code + 1. */
 static int parse(int argc, char **argv, struct request *request)
 {
@@ -306,5 +319,6 @@ int main(int argc, char **argv)
 	/* who writes pages back for others must not wait for that itself; needs a
 	 * capability, and without it is only slower under memory pressure */
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+	settle_memory();
 	return run(&request, ready_fd);
 }

@@ -80,6 +80,8 @@ static int worker_open(struct worker *worker, struct store *store)
 	int r = index_open(store, &worker->index);
 
 	if (r == 0)
+		r = index_keep_little(worker->index);
+	if (r == 0)
 		r = pages_open(worker->index, &worker->pages);
 	if (r < 0)
 		return r;
