@@ -14,8 +14,10 @@
 #include "handler/reopen.h"
 #include "handler/stats.h"
 
-#define MACHINES_MOST 1024 /* more wait in the socket's queue */
-#define LATE_MOST 256	   /* more than that queue never holds: taken at the end */
+#define MACHINES_MOST 1024  /* more wait in the socket's queue */
+#define LINGERING_MOST 1024 /* beside them: workers of machines that have gone */
+#define LATE_MOST 256	    /* more than that queue never holds: taken at the end */
+#define LIST_MOST (MACHINES_MOST + LINGERING_MOST + LATE_MOST)
 
 enum {
 	WATCH_SIGNALS,
@@ -23,7 +25,7 @@ enum {
 	WATCH_REOPEN,
 	WATCH_CONTROL,
 	WATCH_MACHINES = WATCH_CONTROL + CONTROL_WATCHES,
-	WATCH_MOST = WATCH_MACHINES + MACHINE_WATCHES * (MACHINES_MOST + LATE_MOST),
+	WATCH_MOST = WATCH_MACHINES + MACHINE_WATCHES * LIST_MOST,
 };
 
 struct keeper {
@@ -37,7 +39,8 @@ struct keeper {
 	struct machine *machines;  /* owned, the oldest first */
 	const struct machine *one; /* of --once, once it is there; only to compare */
 	size_t nmachines;
-	size_t machines_most;
+	size_t nlingering; /* of these, at the end of the last turn */
+	size_t fds_most;   /* for all of them */
 	bool stopping;
 	enum end outcome;
 	uint64_t accept_ns; /* not to accept before this */

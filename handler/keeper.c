@@ -21,6 +21,7 @@
 
 #define WAITING_MOST 64 /* connections that have sent nothing yet */
 #define FDS_A_MACHINE 5
+#define FDS_LINGERING 1
 /* What a message brings must find room: a userfaultfd that the kernel can put nowhere
  * it closes, and its machine reads zeros before it can be killed. */
 #define FDS_OTHER (64 + RECEIVE_FDS_ROOM)
@@ -160,11 +161,13 @@ static void sweep(struct keeper *k)
 	bool lost = false;
 
 	k->stats.running = 0;
+	k->nlingering = 0;
 	for (struct machine **at = &k->machines; *at;) {
 		struct machine *m = *at;
 
 		if (m->state != MACHINE_OVER) {
 			k->stats.running += m->state == MACHINE_SERVED;
+			k->nlingering += m->state == MACHINE_LINGERING;
 			lost |= m->lost;
 			at = &m->next;
 			continue;
@@ -235,7 +238,7 @@ static void connections_end(struct keeper *k)
 	if (!k->listener)
 		return;
 	listener_shut(k->listener);
-	while (k->nmachines < MACHINES_MOST + LATE_MOST) {
+	while (k->nmachines < LIST_MOST) {
 		int conn = listener_accept(k->listener);
 
 		if (conn < 0)
@@ -321,10 +324,21 @@ static void ready_tell(const struct keeper *k)
 	close(fd);
 }
 
+/* Whether there is a place for another machine. Who lingers has none, only the descriptor
+ * of its worker: a file system that hangs would fill them all. */
+static bool has_room(const struct keeper *k)
+{
+	size_t n = k->nmachines - k->nlingering;
+	size_t fds = (n + 1) * FDS_A_MACHINE + k->nlingering * FDS_LINGERING;
+
+	if (n >= MACHINES_MOST || k->nlingering >= LINGERING_MOST)
+		return false;
+	return fds <= k->fds_most || n == 0;
+}
+
 static bool accepts(const struct keeper *k)
 {
-	return k->listener && k->nmachines < k->machines_most &&
-	       clock_monotonic_ns() >= k->accept_ns;
+	return k->listener && has_room(k) && clock_monotonic_ns() >= k->accept_ns;
 }
 
 /* Until when to wait for something to happen. */
@@ -333,7 +347,7 @@ static uint64_t deadline(const struct keeper *k)
 	uint64_t when = MIN(k->stats_ns, reopen_deadline(&k->reopen));
 
 	when = MIN(when, control_deadline(k->control));
-	if (k->listener && k->nmachines < k->machines_most && !accepts(k))
+	if (k->listener && has_room(k) && !accepts(k))
 		when = MIN(when, k->accept_ns);
 	for (const struct machine *m = k->machines; m; m = m->next)
 		when = MIN(when, machine_deadline(m));
@@ -385,18 +399,16 @@ static int turn(struct keeper *k)
 	return 0;
 }
 
-/* Room for the descriptors of as many machines as the system lets us have. */
-static size_t machines_room(void)
+/* How many descriptors machines may have: as many as the system lets us. */
+static size_t fds_room(void)
 {
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return MACHINES_MOST;
+		return MACHINES_MOST * FDS_A_MACHINE;
 	limit.rlim_cur = limit.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
-	if (limit.rlim_cur < FDS_OTHER + FDS_A_MACHINE)
-		return 1;
-	return MIN((size_t)(limit.rlim_cur - FDS_OTHER) / FDS_A_MACHINE, (size_t)MACHINES_MOST);
+	return limit.rlim_cur < FDS_OTHER ? 0 : (size_t)limit.rlim_cur - FDS_OTHER;
 }
 
 /* Machines that somebody still has to see to: with the workers of others, which hang in
@@ -425,7 +437,7 @@ int keeper_run(const struct keeper_setup *setup, struct listener *listener, stru
 			   .freeze = setup->freeze,
 			   .fill = setup->fill},
 		.listener = listener,
-		.machines_most = machines_room(),
+		.fds_most = fds_room(),
 		.outcome = END_STOPPED,
 		.stats_ns = UINT64_MAX,
 		.stats = {.source = source_path(source), .image_bytes = source_size(source)},

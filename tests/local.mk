@@ -146,6 +146,8 @@ tests_hostile_SOURCES = \
 tests_hostile_LDADD = libbase.a
 check_PROGRAMS += tests/await
 tests_await_SOURCES = tests/await.c
+check_PROGRAMS += tests/hold
+tests_hold_SOURCES = tests/hold.c
 check_PROGRAMS += tests/ask
 tests_ask_SOURCES = tests/ask.c
 tests_ask_LDADD = libbase.a
@@ -205,6 +207,7 @@ SCRIPT_TESTS += \
 	tests/test-handler-hostile.sh \
 	tests/test-handler-huge.sh \
 	tests/test-handler-idle.sh \
+	tests/test-handler-linger.sh \
 	tests/test-handler-many.sh \
 	tests/test-handler-socket.sh \
 	tests/test-handler-source.sh \
