@@ -10,7 +10,7 @@
 #include "base/fail.h"
 #include "db/draft-private.h"
 #include "db/reader.h"
-#include "db/store.h"
+#include "db/store-private.h"
 
 #define CHUNK_PAGES 256
 #define READ_TRIES 3
@@ -89,6 +89,7 @@ static bool is_replaced(struct draft *draft, struct pages *pages, const struct s
 	pthread_mutex_unlock(&draft->lock);
 	if (is_ours || changed)
 		return changed;
+	index_waits(pages_index(pages));
 	pthread_mutex_lock(&draft->slow);
 	r = draft->may_write ? 0 : draft_load(draft, pages_index(pages), true);
 	pthread_mutex_unlock(&draft->slow);

@@ -18,7 +18,7 @@
 #include "db/attachment.h"
 #include "db/draft-private.h"
 #include "db/page.h"
-#include "db/store.h"
+#include "db/store-private.h"
 
 #define TRIES 4
 
@@ -153,6 +153,7 @@ static int change_do(struct draft *draft, struct pages *pages, struct change *ch
 	for (int i = 0; i < TRIES && r == 0; i++)
 		r = change_try(draft, pages, change);
 	if (r == 0) {
+		index_waits(pages_index(pages));
 		pthread_mutex_lock(&draft->slow);
 		r = change_try(draft, pages, change);
 		pthread_mutex_unlock(&draft->slow);

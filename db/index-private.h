@@ -15,6 +15,8 @@
 
 struct index {
 	struct store *store;	    /* borrowed */
+	void (*waits)(void *arg);   /* NULL: nobody wants to know */
+	void *waits_arg;	    /* borrowed */
 	sqlite3 *db;		    /* owned */
 	int wal_pages;		    /* in the write-ahead log after our last commit */
 	enum transaction_kind kind; /* of the open write transaction */

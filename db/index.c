@@ -106,6 +106,23 @@ struct store *index_store(const struct index *index)
 	return index->store;
 }
 
+void index_on_wait(struct index *index, void (*waits)(void *arg), void *arg)
+{
+	index->waits = waits;
+	index->waits_arg = arg;
+}
+
+bool index_tells_waits(const struct index *index)
+{
+	return index->waits;
+}
+
+void index_waits(struct index *index)
+{
+	if (index->waits)
+		index->waits(index->waits_arg);
+}
+
 int sql_get(struct index *index, const char *sql, sqlite3_stmt **ret)
 {
 	sqlite3_stmt *statement;

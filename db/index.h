@@ -26,4 +26,8 @@ int index_keep_little(struct index *index) MUST_CHECK;
 
 struct store *index_store(const struct index *index);
 
+/* Before what is read with this index may wait for the disk, or for a thread that does,
+ * waits(arg) is called, on the same thread. Once for each wait, or more often. */
+void index_on_wait(struct index *index, void (*waits)(void *arg), void *arg);
+
 #endif

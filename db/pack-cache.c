@@ -107,6 +107,14 @@ static void look_for_removed(struct pack_cache *cache)
 	pthread_mutex_unlock(&cache->mutex);
 }
 
+bool pack_cache_find(const struct store *store, uint32_t number, struct pack_handle *ret)
+{
+	struct pack_cache *cache = store->pack_cache;
+
+	look_for_removed(cache);
+	return slot_use(cache, &cache->slots[number % SLOTS], number, ret);
+}
+
 int pack_cache_get(const struct store *store, uint32_t number, struct pack_handle *ret)
 {
 	struct pack_cache *cache = store->pack_cache;
@@ -114,8 +122,7 @@ int pack_cache_get(const struct store *store, uint32_t number, struct pack_handl
 	int fd;
 	int r;
 
-	look_for_removed(cache);
-	if (slot_use(cache, slot, number, ret))
+	if (pack_cache_find(store, number, ret))
 		return 0;
 	r = pack_open(store, number, &fd);
 	if (r < 0)

@@ -8,6 +8,7 @@
 #ifndef PAGODA_DB_PACK_CACHE_H
 #define PAGODA_DB_PACK_CACHE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attributes.h"
@@ -25,6 +26,9 @@ struct pack_handle {
 
 int pack_cache_new(struct pack_cache **ret) MUST_CHECK;
 void pack_cache_free(struct pack_cache *cache);
+
+/* The pack, if it is open already, until put. */
+bool pack_cache_find(const struct store *store, uint32_t number, struct pack_handle *ret);
 
 /* The pack, open for reading until put. Errors of pack_open. */
 int pack_cache_get(const struct store *store, uint32_t number, struct pack_handle *ret) MUST_CHECK;

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #include "base/fail.h"
 #include "base/io.h"
@@ -48,17 +49,39 @@ struct index *pages_index(const struct pages *pages)
 	return pages->index;
 }
 
+/* Tells of the wait for the disk, if it takes one. */
+static ssize_t pread_telling(struct index *index, int fd, void *buf, size_t len, uint64_t off)
+{
+	struct iovec part = {.iov_base = buf, .iov_len = len};
+
+	if (index_tells_waits(index)) {
+		if (preadv2(fd, &part, 1, (off_t)off, RWF_NOWAIT) == (ssize_t)len)
+			return (ssize_t)len;
+		index_waits(index);
+	}
+	return io_pread_full(fd, buf, len, off);
+}
+
+static int pack_use(struct index *index, uint32_t pack, struct pack_handle *ret)
+{
+	const struct store *store = index_store(index);
+
+	if (pack_cache_find(store, pack, ret))
+		return 0;
+	index_waits(index);
+	return pack_cache_get(store, pack, ret);
+}
+
 static int pread_exactly(struct pages *pages, uint32_t pack, uint64_t off, void *buf, size_t len)
 {
-	const struct store *store = index_store(pages->index);
 	struct pack_handle handle;
 	ssize_t n;
-	int r = pack_cache_get(store, pack, &handle);
+	int r = pack_use(pages->index, pack, &handle);
 
 	if (r < 0)
 		return r;
-	n = io_pread_full(handle.fd, buf, len, off);
-	pack_cache_put(store, &handle);
+	n = pread_telling(pages->index, handle.fd, buf, len, off);
+	pack_cache_put(index_store(pages->index), &handle);
 	if (n < 0)
 		return fail_with((int)n, "pack %" PRIu32 ": reading %zu bytes at %" PRIu64 ": %s",
 				 pack, len, off, strerror((int)-n));

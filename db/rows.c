@@ -219,6 +219,7 @@ static int group_get(struct index *index, uint64_t number, size_t from, size_t c
 
 	if (!fresh && cache_find(cache, number, from, count, rows) && !has_gap(rows, count))
 		return 0;
+	index_waits(index);
 	r = group_read(index, number, read);
 	if (r < 0)
 		return r;

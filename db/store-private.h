@@ -5,8 +5,11 @@
 #ifndef PAGODA_DB_STORE_PRIVATE_H
 #define PAGODA_DB_STORE_PRIVATE_H
 
+#include <stdbool.h>
+
 #include "db/store.h"
 
+struct index;
 struct locks;
 struct map_cache;
 struct pack_cache;
@@ -29,5 +32,9 @@ struct store {
 	struct map_cache *map_cache;   /* owned */
 	struct pack_cache *pack_cache; /* owned */
 };
+
+/* What index_on_wait asked for; see there. */
+bool index_tells_waits(const struct index *index);
+void index_waits(struct index *index);
 
 #endif
