@@ -21,7 +21,7 @@
 
 const struct option_row cmd_mount_options[] = {
 	{"options", 'o', OPTION_TEXT, offsetof(struct cli, mount.options), "OPTIONS",
-	 "uid=,gid=,mode=,allow_other,ro: see pagodafs(8)", NULL},
+	 "uid=,gid=,mode=,allow_other,ro,spin=: see pagodafs(8)", NULL},
 	{"foreground", 'f', OPTION_FLAG, offsetof(struct cli, mount.foreground), NULL,
 	 "become pagodafs rather than start it", NULL},
 	{.name = ""},

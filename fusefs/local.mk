@@ -8,6 +8,7 @@ libfusefs_a_SOURCES = \
 	fusefs/draft-file.c fusefs/draft-file.h \
 	fusefs/file.c fusefs/file.h \
 	fusefs/fuse.h \
+	fusefs/lead.c fusefs/lead.h \
 	fusefs/listing.c fusefs/listing.h \
 	fusefs/mount.c fusefs/mount.h \
 	fusefs/names.c fusefs/names.h \

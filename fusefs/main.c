@@ -62,7 +62,7 @@ static const struct option_row rows[] = {
 	{"foreground", 'f', OPTION_FLAG, offsetof(struct request, foreground), NULL,
 	 "stay in the foreground, messages on standard error", NULL},
 	{"options", 'o', OPTION_CALL, 0, "OPTIONS",
-	 "uid=,gid=,mode=,allow_other,ro and those of mount(8)", parse_mount_options},
+	 "uid=,gid=,mode=,allow_other,ro,spin= and those of mount(8)", parse_mount_options},
 	{"help", 'h', OPTION_FLAG, offsetof(struct request, help), NULL, "show this help", NULL},
 	{"version", 'V', OPTION_FLAG, offsetof(struct request, version), NULL, "show the version",
 	 NULL},
@@ -213,7 +213,7 @@ static int run_view(const struct request *request, struct store *store, struct m
 
 	snprintf(holder, sizeof(holder), "pagodafs on %s", mount->point);
 	store_set_holder(store, holder);
-	r = threads_open(store, &threads);
+	r = threads_open(store, request->settings.spin, &threads);
 	if (r == 0)
 		r = storing_new(store, &storing);
 	if (r == 0)

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/fail.h"
+#include "base/spin.h"
 #include "base/units.h"
 
 #define MODE_MOST 0666U
@@ -71,6 +72,14 @@ static int set_rw(struct settings *settings, UNUSED const char *value)
 	return 0;
 }
 
+static int set_spin(struct settings *settings, const char *value)
+{
+	if (!value || spin_parse(value, &settings->spin) < 0)
+		return fail_with(-EINVAL, "-o spin= is " SPIN_WORDS ", not '%s'",
+				 value ? value : "");
+	return 0;
+}
+
 /* Words with a meaning here. */
 static const struct {
 	const char *name;
@@ -80,6 +89,7 @@ static const struct {
 	{"uid", true, set_uid},	  {"gid", true, set_gid},
 	{"mode", true, set_mode}, {"allow_other", false, set_allow_other},
 	{"ro", false, set_ro},	  {"rw", false, set_rw},
+	{"spin", true, set_spin},
 };
 
 /* Words that mount(8) and fstab(5) use and hand on. A view is always nodev,
@@ -142,7 +152,8 @@ static int apply(struct settings *settings, char *word)
 
 void settings_init(struct settings *settings)
 {
-	*settings = (struct settings){.uid = geteuid(), .gid = getegid(), .mode = 0440};
+	*settings = (struct settings){
+		.uid = geteuid(), .gid = getegid(), .mode = 0440, .spin = SPIN_AUTO};
 }
 
 int settings_parse(struct settings *settings, const char *list)

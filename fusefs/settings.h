@@ -6,6 +6,7 @@
 #define PAGODA_FUSEFS_SETTINGS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/attributes.h"
@@ -16,9 +17,10 @@ struct settings {
 	unsigned int mode; /* of the files of a sealed snapshot, within 0666 */
 	bool allow_other;
 	bool read_only;
+	uint64_t spin; /* as of spin_init: how long to look for the next request */
 };
 
-/* The defaults: owner and group of this process, 0440, nobody else. */
+/* The defaults: owner and group of this process, 0440, nobody else, spin=auto. */
 void settings_init(struct settings *settings);
 
 /* Applies one comma-separated list; a later word wins over an earlier one. What

@@ -14,6 +14,7 @@
 #define PAGODA_FUSEFS_THREADS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attributes.h"
 #include "base/cleanup.h"
@@ -34,8 +35,9 @@ struct worker {
 
 struct threads;
 
-/* Opens what each thread needs; starts none. store is borrowed and outlives them. */
-int threads_open(struct store *store, struct threads **ret) MUST_CHECK;
+/* Opens what each thread needs; starts none. store is borrowed and outlives them.
+ * spin is how long they look for the next request: as of spin_init. */
+int threads_open(struct store *store, uint64_t spin, struct threads **ret) MUST_CHECK;
 
 /* Answers the first request of a new session, FUSE_INIT, on the calling thread:
  * after it the view answers. session is borrowed. */

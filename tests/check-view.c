@@ -9,8 +9,10 @@
 #include <string.h>
 
 #include "base/attributes.h"
+#include "base/clock.h"
 #include "base/fail.h"
 #include "base/mounts.h"
+#include "base/spin.h"
 #include "fusefs/node.h"
 #include "fusefs/repeat.h"
 #include "fusefs/settings.h"
@@ -23,11 +25,13 @@ START_TEST(settings_are_read)
 
 	settings_init(&s);
 	ck_assert_uint_eq(s.mode, 0440);
-	ck_assert_int_eq(settings_parse(&s, "uid=7,gid=8,mode=0640,allow_other,ro"), 0);
+	ck_assert_uint_eq(s.spin, SPIN_AUTO);
+	ck_assert_int_eq(settings_parse(&s, "uid=7,gid=8,mode=0640,allow_other,ro,spin=40"), 0);
 	ck_assert_uint_eq(s.uid, 7);
 	ck_assert_uint_eq(s.gid, 8);
 	ck_assert_uint_eq(s.mode, 0640);
 	ck_assert(s.allow_other && s.read_only);
+	ck_assert_uint_eq(s.spin, 40 * NS_PER_US);
 	/* a later word wins, in the same list or another */
 	ck_assert_int_eq(settings_parse(&s, "mode=444,rw,mode=440"), 0);
 	ck_assert_uint_eq(s.mode, 0440);
@@ -65,6 +69,8 @@ START_TEST(settings_refuse_by_name)
 		{"mode=0448", "-o mode= wants octal digits such as 0440, not '0448'"},
 		{"mode=", "-o mode= wants octal digits such as 0440, not ''"},
 		{"mode=00440", "-o mode= wants octal digits such as 0440, not '00440'"},
+		{"spin", "-o spin= is auto, off, or at most 1000 microseconds, not ''"},
+		{"spin=1001", "-o spin= is auto, off, or at most 1000 microseconds, not '1001'"},
 		{"mode=0550", "-o mode=0550: only read and write permissions make sense"},
 	};
 	struct settings s;

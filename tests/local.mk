@@ -89,6 +89,9 @@ tests_check_faults_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wra
 UNIT_TESTS += tests/check-view
 tests_check_view_SOURCES = tests/check-view.c tests/unit.h
 tests_check_view_LDADD = libfusefs.a $(DB_LIBS) $(CHECK_LIBS)
+UNIT_TESTS += tests/check-lead
+tests_check_lead_SOURCES = tests/check-lead.c tests/unit.h
+tests_check_lead_LDADD = libfusefs.a $(DB_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += tests/view-probe
 tests_view_probe_SOURCES = \
 	tests/probe.c tests/probe.h \
@@ -125,7 +128,7 @@ SCRIPT_TESTS += \
 	tests/test-view-read.sh \
 	tests/test-view-readonly.sh \
 	tests/test-view-refuse.sh \
-	tests/test-view-space.sh \
+	tests/test-view-space.sh tests/test-view-spin.sh \
 	tests/test-view-storing.sh \
 	tests/test-view-thread.sh \
 	tests/test-view-tree.sh \

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "fusefs/lead.h"
+
+#include <poll.h>
+
+#include "base/clock.h"
+
+void lead_init(struct lead *lead, uint64_t spin)
+{
+	*lead = (struct lead){.close = false};
+	pthread_mutex_init(&lead->lock, NULL);
+	pthread_cond_init(&lead->changed, NULL);
+	spin_init(&lead->spin, spin, 0);
+	lead->close = spin_window(&lead->spin) > 0;
+}
+
+void lead_done(struct lead *lead)
+{
+	pthread_cond_destroy(&lead->changed);
+	pthread_mutex_destroy(&lead->lock);
+}
+
+static bool is_readable(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) > 0;
+}
+
+void lead_wait(struct lead *lead, struct led *led, int fd)
+{
+	pthread_mutex_lock(&lead->lock);
+	while (!led->leads && lead->close && lead->taken && !lead->ended) {
+		lead->resting++;
+		pthread_cond_wait(&lead->changed, &lead->lock);
+		lead->resting--;
+	}
+	if (lead->close && !lead->ended)
+		led->leads = lead->taken = true;
+	led->since_ns = clock_monotonic_ns();
+	if (!led->leads)
+		lead->since_ns = led->since_ns;
+	pthread_mutex_unlock(&lead->lock);
+	led->overlaps = led->leads && is_readable(fd);
+	led->found = led->overlaps || (led->leads && spin_look(&lead->spin, fd));
+}
+
+/* With the lock held: goes by what the window has become. */
+static void follow_window(struct lead *lead, struct led *led)
+{
+	lead->close = spin_window(&lead->spin) > 0;
+	if (lead->close && !lead->taken)
+		led->leads = lead->taken = true;
+	if (lead->close)
+		return;
+	if (led->leads)
+		led->leads = lead->taken = false;
+	pthread_cond_broadcast(&lead->changed);
+}
+
+void lead_received(struct lead *lead, struct led *led, int fd)
+{
+	if (!led->found) {
+		uint64_t now = clock_monotonic_ns();
+
+		pthread_mutex_lock(&lead->lock);
+		if (led->leads)
+			spin_learn(&lead->spin, now - led->since_ns);
+		else if (!lead->taken)
+			spin_learn(&lead->spin, now - lead->since_ns);
+		follow_window(lead, led);
+		pthread_mutex_unlock(&lead->lock);
+	} else if (led->overlaps && is_readable(fd)) {
+		lead_give(lead, led);
+	}
+}
+
+void lead_give(struct lead *lead, struct led *led)
+{
+	if (!led->leads)
+		return;
+	pthread_mutex_lock(&lead->lock);
+	led->leads = lead->taken = false;
+	if (lead->resting > 0)
+		pthread_cond_signal(&lead->changed);
+	pthread_mutex_unlock(&lead->lock);
+}
+
+void lead_end(struct lead *lead)
+{
+	pthread_mutex_lock(&lead->lock);
+	lead->ended = true;
+	pthread_cond_broadcast(&lead->changed);
+	pthread_mutex_unlock(&lead->lock);
+}
