@@ -22,6 +22,7 @@
 #include "base/io.h"
 #include "base/mounts.h"
 #include "base/view-names.h"
+#include "fusefs/agreement.h"
 #include "fusefs/fuse.h"
 
 /* A view shows data: nothing in it is a program or a device, and its times do
@@ -265,6 +266,8 @@ int mount_attach(struct mount *mount, const char *store, const struct settings *
 	if (!mount->session)
 		return fail_with(-EIO, "libfuse made no session: %s", complaint);
 	r = session_mount(mount);
+	if (r == 0)
+		r = agreement_extend(mount->session);
 	if (r < 0)
 		return r;
 	mount->attached = true;

@@ -105,6 +105,8 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 	char text[REPLY_NODE_ROOM];
 	int r;
 
+	/* there are none to take away: see fusefs/agreement.h */
+	to_set &= ~(FUSE_SET_ATTR_KILL_SUID | FUSE_SET_ATTR_KILL_SGID);
 	if (kind == NODE_KINDS) {
 		fuse_reply_err(req, ESTALE);
 		return;

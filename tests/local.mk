@@ -111,7 +111,7 @@ SCRIPT_TESTS += \
 	tests/test-draft-fsync.sh \
 	tests/test-draft-kill.sh \
 	tests/test-draft-lost.sh \
-	tests/test-draft-qemu.sh \
+	tests/test-draft-qemu.sh tests/test-draft-requests.sh \
 	tests/test-draft-space.sh \
 	tests/test-draft-tidy.sh \
 	tests/test-draft-vmm.sh \

@@ -57,6 +57,8 @@ int probe_refuse(char **argv)
 	char sub[700];
 	char long_name[400];
 	struct timespec times[2] = {{0}, {0}};
+	/* VFS_CAP_REVISION_2, CAP_NET_RAW */
+	static const unsigned char capability[20] = {[3] = 2, [5] = 0x20};
 	int fd;
 
 	if (chdir(argv[0]) < 0)
@@ -85,6 +87,11 @@ int probe_refuse(char **argv)
 	expect_errno("symlink", symlink("x", new), EPERM);
 	expect_errno("link", link(mem, new), EPERM);
 	expect_errno("chmod", chmod(mem, 0600), EPERM);
+	expect_errno("chmod u+s", chmod(mem, 04440), EPERM);
+	expect_errno("chmod g+s", chmod(mem, 02440), EPERM);
+	expect_errno("a capability",
+		     setxattr(mem, "security.capability", capability, sizeof(capability), 0),
+		     EOPNOTSUPP);
 	expect_errno("chmod of a directory", chmod(dir, 0700), EPERM);
 	expect_errno("chown", chown(mem, 1, 1), EPERM);
 	expect_errno("utimensat", utimensat(AT_FDCWD, mem, times, 0), EPERM);
