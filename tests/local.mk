@@ -51,13 +51,18 @@ tests_check_store_SOURCES = tests/check-store.c tests/store-fixture.h tests/unit
 # the store with a hash of 8 bits: only the bytes tell pages apart
 tests_check_collision_SOURCES = tests/check-collision.c $(libdb_a_SOURCES)
 tests_check_collision_CPPFLAGS = $(AM_CPPFLAGS) -DPAGE_HASH_MASK=0xff
-db/tests_check_collision-schema.$(OBJEXT) db/tests_libdb_small_a-schema.$(OBJEXT): db/schema.sql.h
+db/tests_check_collision-schema.$(OBJEXT) db/tests_libdb_small_a-schema.$(OBJEXT) \
+	db/tests_libdb_tiny_a-schema.$(OBJEXT): db/schema.sql.h
 # the store with small steps, so that little data goes through all of them
 check_LIBRARIES = tests/libdb-small.a
 tests_libdb_small_a_SOURCES = $(libdb_a_SOURCES)
 tests_libdb_small_a_CPPFLAGS = $(AM_CPPFLAGS) -DSTEP_PAGES=512 -DSTEP_IDS=256 \
-	-DPACK_BYTES_FULL=0x40000 \
-	-DMARKS_IDS=256 -DMARKS_EXTENTS=4 -DGC_ROWS=64 -DGC_STEP_ROWS=50 -DGC_ENTRIES=40 -DREPACK_ROWS=16 -DREPACK_STEP_PAGES=40
+	-DMARKS_IDS=256 -DMARKS_EXTENTS=4 -DGC_ROWS=64 -DGC_STEP_ROWS=50 -DGC_ENTRIES=40 \
+	-DREPACK_ROWS=16 -DREPACK_STEP_PAGES=40
+# ... and small packs, of which it then fills many
+check_LIBRARIES += tests/libdb-tiny.a
+tests_libdb_tiny_a_SOURCES = $(libdb_a_SOURCES)
+tests_libdb_tiny_a_CPPFLAGS = $(tests_libdb_small_a_CPPFLAGS) -DPACK_BYTES_FULL=0x40000
 UNIT_TESTS += tests/check-gc tests/check-gc-beside tests/check-marks tests/check-repack
 tests_check_gc_SOURCES = tests/check-gc.c tests/chance.h tests/hook-fixture.h tests/gc-fixture.h $(index_fixture)
 tests_check_gc_CPPFLAGS = $(tests_libdb_small_a_CPPFLAGS)
@@ -79,9 +84,9 @@ tests_check_writers_SOURCES = tests/check-writers.c tests/store-fixture.h tests/
 tests_check_writers_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=sqlite3_wal_checkpoint_v2
 UNIT_TESTS += tests/check-crash tests/check-faults
 tests_check_crash_SOURCES = tests/check-crash.c $(disk_sources)
-tests_check_crash_LDADD = tests/libdb-small.a $(LDADD)
+tests_check_crash_LDADD = tests/libdb-tiny.a $(LDADD)
 tests_check_faults_SOURCES = tests/check-faults.c tests/memory.c tests/memory.h $(disk_sources)
-tests_check_faults_LDADD = tests/libdb-small.a $(LDADD)
+tests_check_faults_LDADD = tests/libdb-tiny.a $(LDADD)
 tests_check_faults_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=asprintf,--wrap=realpath \
 	-Wl,--wrap=open_memstream
