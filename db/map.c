@@ -39,16 +39,17 @@ struct map_builder {
 	struct run_list lists[LISTS_MAX]; /* of the layers before, topmost first */
 };
 
+static bool continues(const struct run *last, const struct run *run)
+{
+	return last->kind == run->kind && last->layer == run->layer &&
+	       (run->kind != RUN_DATA || last->page + (run->first - last->first) == run->page);
+}
+
 /* Appends a run; a run that only continues the last one is not kept. */
 static int list_append(struct run_list *list, struct run run)
 {
-	if (list->n > 0) {
-		const struct run *last = &list->runs[list->n - 1];
-
-		if (last->kind == run.kind && last->layer == run.layer &&
-		    (run.kind != RUN_DATA || last->page + (run.first - last->first) == run.page))
-			return 0;
-	}
+	if (list->n > 0 && continues(&list->runs[list->n - 1], &run))
+		return 0;
 	if (list->n == list->room) {
 		size_t room = list->room ? 2 * list->room : 64;
 		struct run *runs = reallocarray(list->runs, room, sizeof(*runs));
@@ -107,25 +108,25 @@ static struct run run_from(struct run run, uint64_t pgno)
 /* Becomes upper what upper and lower show; lower is freed. On failure both stay. */
 static int merge(struct run_list *upper, struct run_list *lower, uint64_t npages)
 {
-	struct run_list out = {.rank = upper->rank + 1};
+	/* a step ends a run of at least one of them */
+	struct run_list out = {.rank = upper->rank + 1, .room = upper->n + lower->n};
 	size_t over = 0;
 	size_t under = 0;
-	int r = 0;
 
-	for (uint64_t at = 0; r == 0 && at < npages;) {
+	out.runs = reallocarray(NULL, out.room, sizeof(*out.runs));
+	if (!out.runs)
+		return fail_with(-ENOMEM, "out of memory for a map of %zu runs", out.room);
+	for (uint64_t at = 0; at < npages;) {
 		uint64_t over_end = list_end(upper, over, npages);
 		uint64_t under_end = list_end(lower, under, npages);
-		struct run top = upper->runs[over];
-		struct run run = top.kind == RUN_ABSENT ? lower->runs[under] : top;
+		const struct run *top = &upper->runs[over];
+		struct run run = run_from(top->kind == RUN_ABSENT ? lower->runs[under] : *top, at);
 
-		r = list_append(&out, run_from(run, at));
+		if (out.n == 0 || !continues(&out.runs[out.n - 1], &run))
+			out.runs[out.n++] = run;
 		at = MIN(over_end, under_end);
 		over += at == over_end;
 		under += at == under_end;
-	}
-	if (r < 0) {
-		free(out.runs);
-		return r;
 	}
 	free(upper->runs);
 	free(lower->runs);

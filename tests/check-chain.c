@@ -206,4 +206,100 @@ START_TEST(a_thousand_layers_are_one_map)
 }
 END_TEST
 
-UNIT_MAIN("chain", layers_that_say_something_else_are_refused, a_thousand_layers_are_one_map)
+static uint64_t hash_of(uint64_t id)
+{
+	int64_t hash = 0;
+
+	CK_OK(sql_number(fixture_index, "SELECT hash FROM page WHERE id = ?1", (int64_t)id, &hash));
+	return (uint64_t)hash;
+}
+
+/* A map of stretches of the ids 1 to nids, in any order, some of them twice; and its
+ * digest, page by page. */
+static struct map *random_map(uint64_t nids, uint8_t wanted[DIGEST_BYTES], uint64_t *data)
+{
+	AUTO(map_builder_free_at) struct map_builder *builder = NULL;
+	AUTO(digest_free_at) struct digest *digest = NULL;
+	struct map *map = NULL;
+
+	CK_OK(map_builder_new(NPAGES, &builder));
+	CK_OK(digest_new(&digest));
+	*data = 0;
+	for (uint64_t at = 0, n; at < NPAGES; at += n) {
+		bool zero = rand() % 3 == 0;
+		uint64_t id = zero ? 0 : 1 + (uint64_t)rand() % nids;
+
+		n = 1 + (uint64_t)rand() % (rand() % 8 ? 5 : 200);
+		n = MIN(n, NPAGES - at);
+		n = zero ? n : MIN(n, nids + 1 - id);
+		CK_OK(map_builder_add(builder, 0, zero ? RUN_ZERO : RUN_DATA, at, n, id));
+		if (zero)
+			digest_add_run(digest, RUN_ZERO, n);
+		for (uint64_t i = 0; !zero && i < n; i++)
+			digest_add_data(digest, hash_of(id + i));
+		*data += zero ? 0 : n;
+	}
+	digest_finish(digest, NPAGES * PAGE_BYTES, wanted);
+	CK_OK(map_builder_finish(builder, false, &map));
+	return map;
+}
+
+START_TEST(a_digest_does_not_depend_on_where_pages_lie)
+{
+	char *image = fixture_image(NPAGES, 9);
+	struct snapshot_row row;
+	int64_t nids;
+
+	fixture_setup();
+	row = fixture_import("base", image, NPAGES);
+	CK_OK(sql_number(fixture_index, "SELECT max(id) FROM page", 0, &nids));
+	for (unsigned int seed = 0; seed < 20; seed++) {
+		AUTO(map_free_at) struct map *map = NULL;
+		uint8_t wanted[DIGEST_BYTES];
+		uint8_t found[DIGEST_BYTES];
+		uint64_t data;
+		uint64_t counted;
+
+		srand(seed);
+		map = random_map((uint64_t)nids, wanted, &counted);
+		CK_OK(digest_map(fixture_index, map, found, &data));
+		ck_assert_mem_eq(found, wanted, DIGEST_BYTES);
+		ck_assert_uint_eq(data, counted);
+	}
+	ck_assert_uint_gt(row.data_pages, 200);
+	munmap(image, BYTES);
+	fixture_teardown();
+}
+END_TEST
+
+/* At the end of a stretch, in the middle of one; between two it is not missed. */
+START_TEST(a_row_that_is_missing_is_named)
+{
+	char *image = fixture_image(NPAGES, 9);
+	AUTO(map_builder_free_at) struct map_builder *builder = NULL;
+	AUTO(map_free_at) struct map *map = NULL;
+	uint8_t found[DIGEST_BYTES];
+	uint64_t data;
+
+	fixture_setup();
+	fixture_import("base", image, NPAGES);
+	CK_OK(map_builder_new(NPAGES, &builder));
+	CK_OK(map_builder_add(builder, 0, RUN_DATA, 0, 4, 20));
+	CK_OK(map_builder_add(builder, 0, RUN_DATA, 4, 4, 10));
+	CK_OK(map_builder_finish(builder, false, &map));
+	CK_OK(sql_do(fixture_index, "DELETE FROM page WHERE id = 16")); /* of no use to it */
+	CK_OK(digest_map(fixture_index, map, found, &data));
+	ck_assert_uint_eq(data, 8);
+	CK_OK(sql_do(fixture_index, "DELETE FROM page WHERE id = 23"));
+	ck_assert_int_eq(digest_map(fixture_index, map, found, &data), -EBADMSG);
+	ck_assert_ptr_nonnull(strstr(fail_text(-EBADMSG), "page row 23 is missing"));
+	CK_OK(sql_do(fixture_index, "DELETE FROM page WHERE id = 11"));
+	ck_assert_int_eq(digest_map(fixture_index, map, found, &data), -EBADMSG);
+	ck_assert_ptr_nonnull(strstr(fail_text(-EBADMSG), "page row 11 is missing"));
+	munmap(image, BYTES);
+	fixture_teardown();
+}
+END_TEST
+
+UNIT_MAIN("chain", layers_that_say_something_else_are_refused, a_thousand_layers_are_one_map,
+	  a_digest_does_not_depend_on_where_pages_lie, a_row_that_is_missing_is_named)

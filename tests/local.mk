@@ -32,6 +32,7 @@ UNIT_TESTS += tests/check-chain tests/check-collision tests/check-compare tests/
 tests_check_damage_SOURCES = tests/check-damage.c tests/chance.h tests/unit.h tests/store-fixture.h
 tests_check_digest_SOURCES = tests/check-digest.c tests/unit.h
 tests_check_chain_SOURCES = tests/check-chain.c tests/unit.h $(layer_fixture)
+tests_check_chain_LDADD = tests/libdb-small.a $(LDADD)
 tests_check_compare_SOURCES = tests/check-compare.c tests/unit.h $(layer_fixture)
 tests_check_layers_SOURCES = tests/check-layers.c tests/unit.h $(layer_fixture)
 index_fixture = tests/index-fixture.h tests/store-fixture.h tests/unit.h
@@ -58,7 +59,7 @@ check_LIBRARIES = tests/libdb-small.a
 tests_libdb_small_a_SOURCES = $(libdb_a_SOURCES)
 tests_libdb_small_a_CPPFLAGS = $(AM_CPPFLAGS) -DSTEP_PAGES=512 -DSTEP_IDS=256 \
 	-DMARKS_IDS=256 -DMARKS_EXTENTS=4 -DGC_ROWS=64 -DGC_STEP_ROWS=50 -DGC_ENTRIES=40 \
-	-DREPACK_ROWS=16 -DREPACK_STEP_PAGES=40
+	-DREPACK_ROWS=16 -DREPACK_STEP_PAGES=40 -DLOOKUP_PAGES=61
 # ... and small packs, of which it then fills many
 check_LIBRARIES += tests/libdb-tiny.a
 tests_libdb_tiny_a_SOURCES = $(libdb_a_SOURCES)
