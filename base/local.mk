@@ -2,6 +2,7 @@
 noinst_LIBRARIES += libbase.a
 libbase_a_SOURCES = \
 	base/attributes.h \
+	base/big.c base/big.h \
 	base/cleanup.h \
 	base/clock.h \
 	base/descriptors.c base/descriptors.h \

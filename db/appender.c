@@ -67,7 +67,7 @@ int appender_new(struct index *index, uint64_t snapshot, enum codec codec, struc
 	a->step = calloc(1, sizeof(*a->step));
 	r = a->step ? pages_open(index, &a->pages) : fail_with(-ENOMEM, "out of memory");
 	if (r == 0)
-		r = recent_new(&a->recent);
+		r = recent_new(false, &a->recent);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(a);
@@ -76,6 +76,12 @@ int appender_new(struct index *index, uint64_t snapshot, enum codec codec, struc
 
 int appender_commit_beside(struct appender *a)
 {
+	int r;
+
+	recent_free(TAKE_PTR(a->recent));
+	r = recent_new(true, &a->recent);
+	if (r < 0)
+		return r;
 	a->other = calloc(1, sizeof(*a->other));
 	return a->other ? committer_new(&a->steps, &a->committer)
 			: fail_with(-ENOMEM, "out of memory");

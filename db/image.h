@@ -17,7 +17,7 @@
 #include "base/attributes.h"
 #include "base/cleanup.h"
 
-#define WINDOW_PAGES 256 /* 1 MiB */
+#define WINDOW_PAGES 128 /* 512 KiB */
 
 struct image;
 

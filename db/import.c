@@ -2,8 +2,9 @@
 /*
  * Import: workers, one a core, each take the next window of the image, read it,
  * tell its pages apart and encode what is new; this thread appends the windows in
- * the order of the image, and one of the appender's commits them. There are a few more windows than
- * workers, so a worker that is ahead waits, and memory is bounded.
+ * the order of the image, and one of the appender's commits them. There are more
+ * windows than workers, so that one can be a little ahead; then it waits, and memory
+ * is bounded.
  *
  *   free -> (worker) taken -> ready -> (this thread, in sequence) -> free
  *
@@ -24,6 +25,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/big.h"
 #include "base/clock.h"
 #include "base/fail.h"
 #include "db/appender.h"
@@ -41,7 +43,7 @@
 #include "db/window.h"
 
 #define WORKERS_MAX 8
-#define WINDOWS_MAX (WORKERS_MAX + 2)
+#define WINDOWS_MAX (2 * WORKERS_MAX + 4)
 
 struct import {
 	struct store *store; /* borrowed */
@@ -55,7 +57,7 @@ struct import {
 
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
-	struct window *windows[WINDOWS_MAX]; /* owned; whose turn: see above */
+	struct window *windows; /* owned, nwindows of them; whose turn: see above */
 	enum { WINDOW_FREE, WINDOW_TAKEN, WINDOW_READY } states[WINDOWS_MAX]; /* by mutex */
 	size_t running;			/* workers that have not ended; protected by mutex */
 	bool stop;			/* protected by mutex */
@@ -110,7 +112,7 @@ static int work(struct import *import, struct index *index, struct pages *pages)
 	int i;
 
 	while ((i = take_window(import)) >= 0) {
-		struct window *window = import->windows[i];
+		struct window *window = &import->windows[i];
 		int r = image_next(import->image, &window->span, window->plain);
 
 		if (r < 0 || window->span.npages == 0) {
@@ -159,9 +161,9 @@ static struct window *wait_window(struct import *import, uint64_t sequence, int 
 		more = import->running > 0;
 		for (size_t i = 0; !found && i < import->nwindows; i++) {
 			if (import->states[i] != WINDOW_READY ||
-			    import->windows[i]->span.sequence != sequence)
+			    import->windows[i].span.sequence != sequence)
 				continue;
-			found = import->windows[i];
+			found = &import->windows[i];
 			*ret_slot = (int)i;
 		}
 		if (!found && more)
@@ -192,12 +194,10 @@ static int workers_start(struct import *import)
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
 	import->nworkers = (size_t)MAX(1L, MIN(cores, (long)WORKERS_MAX));
-	import->nwindows = import->nworkers + 2;
-	for (size_t i = 0; i < import->nwindows; i++) {
-		import->windows[i] = malloc(sizeof(struct window));
-		if (!import->windows[i])
-			return fail_with(-ENOMEM, "out of memory");
-	}
+	import->nwindows = 2 * import->nworkers + 4;
+	import->windows = big_new(import->nwindows * sizeof(struct window));
+	if (!import->windows)
+		return fail_with(-ENOMEM, "out of memory");
 	for (size_t i = 0; i < import->nworkers; i++) {
 		int error;
 
@@ -406,8 +406,7 @@ static int run(struct import *import, struct index *index, struct snapshot_row *
 
 static void import_done(struct import *import)
 {
-	for (size_t i = 0; i < import->nwindows; i++)
-		free(import->windows[i]);
+	big_free(import->windows, import->nwindows * sizeof(struct window));
 	image_close(import->image);
 	snapshot_close(import->parent);
 	pthread_cond_destroy(&import->changed);

@@ -19,7 +19,7 @@
 #include "base/io.h"
 #include "db/store-private.h"
 
-#define BUFFER_BYTES (1U << 20)
+#define BUFFER_BYTES (256U << 10)
 
 static const char magic[8] = {'P', 'A', 'G', 'O', 'D', 'A', 'P', 'K'};
 

@@ -8,35 +8,42 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/big.h"
 #include "base/fail.h"
 
 /* Room for eight times the pages that can be between a look-up and its commit. */
 #define SETS (1U << 15)
 
 struct recent {
+	bool big; /* it is of big_new */
 	bool used;
 	struct page_row sets[SETS][RECENT_WAYS]; /* oldest first; length 0: empty */
 };
 
-int recent_new(struct recent **ret)
+int recent_new(bool big, struct recent **ret)
 {
-	struct recent *recent = calloc(1, sizeof(*recent));
+	struct recent *recent = big ? big_new(sizeof(*recent)) : calloc(1, sizeof(*recent));
 
 	if (!recent)
 		return fail_with(-ENOMEM, "out of memory");
+	recent->big = big;
 	*ret = recent;
 	return 0;
 }
 
 void recent_free(struct recent *recent)
 {
-	free(recent);
+	if (recent && recent->big)
+		big_free(recent, sizeof(*recent));
+	else
+		free(recent);
 }
 
 void recent_clear(struct recent *recent)
 {
 	if (recent->used)
-		memset(recent, 0, sizeof(*recent));
+		memset(recent->sets, 0, sizeof(recent->sets));
+	recent->used = false;
 }
 
 void recent_add(struct recent *recent, const struct page_row *row)

@@ -8,6 +8,7 @@
 #ifndef PAGODA_DB_RECENT_H
 #define PAGODA_DB_RECENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,7 +20,8 @@
 
 struct recent;
 
-int recent_new(struct recent **ret) MUST_CHECK;
+/* big: many pages are to come, and none of its memory will stay untouched. */
+int recent_new(bool big, struct recent **ret) MUST_CHECK;
 void recent_free(struct recent *recent);
 DEFINE_AUTO(struct recent *, recent_free)
 

@@ -6,10 +6,28 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/big.h"
 #include "base/fail.h"
 #include "base/options.h"
 #include "base/units.h"
 #include "tests/unit.h"
+
+START_TEST(big_memory_is_zero_and_all_there)
+{
+	static const size_t sizes[] = {1, (2 << 20) - 1, 2 << 20, (2 << 20) + 1, 5000000};
+
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		char *memory = big_new(sizes[i]);
+
+		ck_assert_ptr_nonnull(memory);
+		for (size_t at = 0; at < sizes[i]; at++)
+			ck_assert(memory[at] == 0);
+		memset(memory, 1, sizes[i]);
+		big_free(memory, sizes[i]);
+	}
+	big_free(NULL, 1);
+}
+END_TEST
 
 START_TEST(sizes_are_read)
 {
@@ -128,5 +146,5 @@ START_TEST(options_name_what_is_wrong)
 }
 END_TEST
 
-UNIT_MAIN("base", sizes_are_read, sizes_are_printed, failures_keep_their_words,
-	  options_fill_their_target, options_name_what_is_wrong)
+UNIT_MAIN("base", big_memory_is_zero_and_all_there, sizes_are_read, sizes_are_printed,
+	  failures_keep_their_words, options_fill_their_target, options_name_what_is_wrong)

@@ -90,7 +90,7 @@ tests_check_faults_SOURCES = tests/check-faults.c tests/memory.c tests/memory.h 
 tests_check_faults_LDADD = tests/libdb-tiny.a $(LDADD)
 tests_check_faults_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=asprintf,--wrap=realpath \
-	-Wl,--wrap=open_memstream
+	-Wl,--wrap=open_memstream,--wrap=mmap
 # fusefs
 UNIT_TESTS += tests/check-view
 tests_check_view_SOURCES = tests/check-view.c tests/unit.h

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static unsigned int fail_at;
 static bool fail_on;
@@ -21,6 +22,7 @@ void *__real_reallocarray(void *old, size_t n, size_t size);
 char *__real_strdup(const char *text);
 char *__real_realpath(const char *path, char *resolved);
 FILE *__real_open_memstream(char **text, size_t *len);
+void *__real_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off);
 
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
@@ -30,6 +32,7 @@ char *__wrap_strdup(const char *text);
 int __wrap_asprintf(char **ret, const char *format, ...) __attribute__((format(printf, 2, 3)));
 char *__wrap_realpath(const char *path, char *resolved);
 FILE *__wrap_open_memstream(char **text, size_t *len);
+void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off);
 
 static bool fails(void)
 {
@@ -93,6 +96,11 @@ char *__wrap_realpath(const char *path, char *resolved)
 FILE *__wrap_open_memstream(char **text, size_t *len)
 {
 	return fails() ? NULL : __real_open_memstream(text, len);
+}
+
+void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
+{
+	return fails() ? MAP_FAILED : __real_mmap(addr, len, prot, flags, fd, off);
 }
 
 static sqlite3_mem_methods sqlite_real;
