@@ -109,7 +109,8 @@ static int copy_window(struct copy *copy, const struct snapshot *snapshot,
 	r = snapshot_read(snapshot, copy->pages, MAP_DIFF, first * PAGE_BYTES, window->plain,
 			  count * PAGE_BYTES);
 	if (r == 0)
-		r = window_classify(window, copy->to, copy->others, NULL, copy->request->codec);
+		r = window_classify(window, copy->to, copy->others, NULL, NULL,
+				    copy->request->codec);
 	if (r == 0)
 		r = appender_add(appender, window);
 	progress_add(copy->request->progress, count * PAGE_BYTES);

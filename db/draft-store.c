@@ -208,7 +208,7 @@ static int append_data(struct draft *draft, struct window *window, uint64_t pgno
 			(void)!overlay_find(draft->flushing, pgno + i, &plain);
 			memcpy(window->plain + i * PAGE_BYTES, plain, PAGE_BYTES);
 		}
-		r = window_classify(window, draft->index, draft->pages, NULL, CODEC_LZ4);
+		r = window_classify(window, draft->index, draft->pages, NULL, NULL, CODEC_LZ4);
 		if (r == 0)
 			r = appender_add(draft->appender, window);
 		pgno += n;

@@ -33,6 +33,7 @@
 #include "db/catalog-private.h"
 #include "db/discard.h"
 #include "db/image.h"
+#include "db/known.h"
 #include "db/layer.h"
 #include "db/lock.h"
 #include "db/resolve.h"
@@ -51,6 +52,7 @@ struct import {
 	struct image *image;	 /* owned */
 	struct snapshot *parent; /* owned; NULL for a base */
 	const struct map *below; /* of the parent's merged image, or NULL */
+	struct known *known;	 /* owned; NULL over a parent, where few pages are looked up */
 	size_t nworkers;
 	size_t nwindows;
 	pthread_t workers[WORKERS_MAX];
@@ -121,7 +123,8 @@ static int work(struct import *import, struct index *index, struct pages *pages)
 		}
 		r = image_read(import->image, &window->span, window->plain);
 		if (r == 0 && !window->span.hole)
-			r = window_classify(window, index, pages, same, import->request->codec);
+			r = window_classify(window, index, pages, same, import->known,
+					    import->request->codec);
 		if (r < 0)
 			return r;
 		set_state(import, i, WINDOW_READY);
@@ -407,6 +410,7 @@ static int run(struct import *import, struct index *index, struct snapshot_row *
 static void import_done(struct import *import)
 {
 	big_free(import->windows, import->nwindows * sizeof(struct window));
+	known_free(import->known);
 	image_close(import->image);
 	snapshot_close(import->parent);
 	pthread_cond_destroy(&import->changed);
@@ -467,6 +471,10 @@ int import_image(struct store *store, const struct import_request *request,
 		r = source_open(&import);
 	if (r == 0) {
 		discard_leftovers(index);
+		if (!import.parent)
+			r = known_new(index, image_size(import.image) / PAGE_BYTES, &import.known);
+	}
+	if (r == 0) {
 		progress_set_total(request->progress, image_size(import.image));
 		r = run(&import, index, ret_row);
 	}

@@ -70,12 +70,14 @@ static void hash_all(struct window *window)
 }
 
 /* Returns the number of pages to look up, their keys sorted. */
-static size_t keys_collect(const struct window *window, struct key keys[WINDOW_PAGES])
+static size_t keys_collect(const struct window *window, struct known *known,
+			   struct key keys[WINDOW_PAGES])
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < window->span.npages; i++)
-		if (window->pages[i].kind == PAGE_NEW)
+		if (window->pages[i].kind == PAGE_NEW &&
+		    (!known || known_meet(known, window->pages[i].row.hash)))
 			keys[n++] = (struct key){window->pages[i].row.hash, (uint32_t)i};
 	qsort(keys, n, sizeof(keys[0]), key_compare);
 	return n;
@@ -210,7 +212,7 @@ static int encode_new(struct window *window, enum codec codec)
 }
 
 int window_classify(struct window *window, struct index *index, struct pages *pages,
-		    const struct map *parent, enum codec codec)
+		    const struct map *parent, struct known *known, enum codec codec)
 {
 	struct lookup lookup = {.index = index, .pages = pages};
 	struct key keys[WINDOW_PAGES];
@@ -226,7 +228,7 @@ int window_classify(struct window *window, struct index *index, struct pages *pa
 	if (parent)
 		r = parent_compare(window, index, pages, parent);
 	if (r == 0)
-		n = keys_collect(window, keys);
+		n = keys_collect(window, known, keys);
 	if (r == 0 && n > 0)
 		r = find_first(index, window, keys, n);
 	if (r == 0 && n > 0)

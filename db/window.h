@@ -14,6 +14,7 @@
 #include "base/attributes.h"
 #include "db/image.h"
 #include "db/index.h"
+#include "db/known.h"
 #include "db/map.h"
 #include "db/page.h"
 #include "db/pages.h"
@@ -41,9 +42,10 @@ struct window {
 };
 
 /* Fills pages and packed from plain, new pages encoded with codec. parent is the map of the merged
- * image below, or NULL: then no page is PAGE_SAME. */
+ * image below, or NULL: then no page is PAGE_SAME. known says
+ * which pages need no look-up; NULL: all do. */
 int window_classify(struct window *window, struct index *index, struct pages *pages,
-		    const struct map *parent, enum codec codec) MUST_CHECK;
+		    const struct map *parent, struct known *known, enum codec codec) MUST_CHECK;
 
 static inline const void *window_plain(const struct window *window, size_t i)
 {

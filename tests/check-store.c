@@ -13,6 +13,8 @@
 #include "db/check.h"
 #include "db/discard.h"
 #include "db/index-private.h"
+#include "db/known.h"
+#include "db/page.h"
 #include "db/sql.h"
 #include "db/transaction.h"
 #include "tests/store-fixture.h"
@@ -235,7 +237,7 @@ static void share_what_goes(bool beside)
 	fixture_import("a", image, WINDOW_PAGES);
 	window->span.npages = WINDOW_PAGES;
 	memcpy(window->plain, image, WINDOW_PAGES * PAGE_BYTES);
-	CK_OK(window_classify(window, fixture_index, fixture_pages, NULL, CODEC_LZ4));
+	CK_OK(window_classify(window, fixture_index, fixture_pages, NULL, NULL, CODEC_LZ4));
 	for (size_t i = 0; i < WINDOW_PAGES; i++) {
 		ck_assert_int_ne(window->pages[i].kind, PAGE_NEW);
 		known += window->pages[i].kind == PAGE_KNOWN;
@@ -463,6 +465,39 @@ START_TEST(check_finds_nothing_while_snapshots_come_and_go)
 }
 END_TEST
 
+/* What the store has is looked up, and of the rest little. */
+START_TEST(what_is_not_known_is_not_looked_up)
+{
+	char *image = fixture_image(NPAGES, 21);
+	struct known *known;
+	uint64_t rows;
+	uint64_t taken = 0;
+
+	fixture_setup();
+	CK_OK(known_new(fixture_index, NPAGES, &known));
+	for (uint64_t i = 0; i < NPAGES; i++)
+		taken += known_meet(known, i * UINT64_C(0x9e3779b97f4a7c15));
+	ck_assert_uint_lt(taken, NPAGES / 8);
+	for (uint64_t i = 0; i < NPAGES; i++) /* it has met them */
+		ck_assert(known_meet(known, i * UINT64_C(0x9e3779b97f4a7c15)));
+	known_free(known);
+
+	fixture_import("a", image, NPAGES);
+	rows = number("SELECT count(*) FROM page");
+	for (uint64_t npages = rows - 1; npages <= rows; npages++) {
+		CK_OK(known_new(fixture_index, npages, &known));
+		for (uint64_t pgno = 0; pgno < NPAGES; pgno++)
+			ck_assert(page_is_zero(image + pgno * PAGE_BYTES) ||
+				  known_meet(known, page_hash(image + pgno * PAGE_BYTES)));
+		/* one more than there is page for: all may be known */
+		ck_assert(known_meet(known, 12345) == (npages < rows));
+		known_free(known);
+	}
+	munmap(image, NPAGES * PAGE_BYTES);
+	fixture_teardown();
+}
+END_TEST
+
 START_TEST(a_step_knows_how_long_the_log_is)
 {
 	AUTO(transaction_end_at) struct index *open = NULL;
@@ -481,4 +516,5 @@ UNIT_MAIN("store", an_image_reads_back_at_any_offset, how_an_image_is_read_makes
 	  removing_gives_back_what_nobody_shares, a_page_that_goes_before_it_is_shared_is_stored,
 	  imports_at_once_do_not_mix, what_a_killed_import_left_is_swept,
 	  a_file_in_the_way_of_a_pack_stays, a_pack_that_is_needed_is_never_dropped,
-	  check_finds_nothing_while_snapshots_come_and_go, a_step_knows_how_long_the_log_is)
+	  check_finds_nothing_while_snapshots_come_and_go, what_is_not_known_is_not_looked_up,
+	  a_step_knows_how_long_the_log_is)
