@@ -91,10 +91,12 @@ static void machine_look(struct keeper *k, struct machine *m)
 		m->told = true;
 		end_tell(k, m);
 	}
-	if (m->lost && m->lost_generation != source_generation(k->source))
+	if (m->lost && m->generation != source_generation(k->source)) {
 		machine_renew(m, k->source);
-	else if (m->lost)
-		reopen_ask(&k->reopen, m->lost_generation);
+	} else if (m->lost && clock_monotonic_ns() >= m->heed_ns) {
+		m->heed_ns = 0;
+		reopen_ask(&k->reopen, m->generation);
+	}
 }
 
 static void machine_step(struct keeper *k, struct machine *m,
@@ -149,9 +151,12 @@ static void source_step(struct keeper *k, short revents)
 	enum reopen_news news = reopen_turn(&k->reopen, revents);
 
 	for (struct machine *m = k->machines; m && news != REOPEN_NONE; m = m->next) {
-		if (m->lost && news == REOPEN_RENEWED)
+		if (!m->lost)
+			continue;
+		machine_doubt(m, news == REOPEN_RENEWED && k->reopen.needless);
+		if (news == REOPEN_RENEWED)
 			machine_renew(m, k->source);
-		else if (m->lost)
+		else
 			machine_disappoint(m);
 	}
 }

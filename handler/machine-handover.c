@@ -44,6 +44,7 @@ static int worker_start(struct machine *m, const struct machine_policy *policy)
 	if (err < 0)
 		return err;
 	m->channel = ends[0];
+	m->generation = source_generation(policy->source);
 	setup.channel = ends[1];
 	m->worker = fork();
 	if (m->worker == 0)

@@ -17,6 +17,8 @@
 #include "handler/machine-private.h"
 
 #define HANDOVER_NS (5 * NS_PER_SEC)
+#define DOUBT_LEAST_NS (20 * NS_PER_MS)
+#define DOUBT_MOST_NS (60 * NS_PER_SEC)
 
 DEFINE_AUTO(struct machine *, machine_free)
 #define AUTO_MACHINE AUTO(machine_free_at)
@@ -93,7 +95,7 @@ uint64_t machine_deadline(const struct machine *m)
 	if (m->state == MACHINE_OVER)
 		return 0;
 	if (m->state != MACHINE_WAITING)
-		return UINT64_MAX;
+		return m->lost && m->heed_ns ? m->heed_ns : UINT64_MAX;
 	return m->retry_ns ? MIN(m->retry_ns, m->deadline_ns) : m->deadline_ns;
 }
 
@@ -202,21 +204,29 @@ static void worker_ended(struct machine *m, const struct machine_policy *policy)
 	service_ended(m, policy);
 }
 
+/* It sends what none of ours would: whoever it is by now, it serves no machine. */
+static void worker_distrust(struct machine *m, const struct machine_policy *policy)
+{
+	kill(m->worker, SIGKILL);
+	machine_end_set(m, END_WORKER_DIED, "its worker did not keep to what it may say");
+	service_ended(m, policy);
+}
+
 static void message_take(struct machine *m, const struct channel_message *message,
 			 const struct machine_policy *policy)
 {
 	if (message->fd >= 0)
 		close(message->fd);
-	if (message->kind == CHANNEL_LOST) {
+	if (message->kind == CHANNEL_LOST && message->generation == m->generation && !m->lost)
 		m->lost = true;
-		m->lost_generation = message->generation;
-	} else if (message->kind == CHANNEL_ENDED && end_take(m)) {
+	else if (message->kind == CHANNEL_ENDED && end_take(m))
 		service_ended(m, policy);
-	}
+	else
+		worker_distrust(m, policy);
 }
 
-/* A worker has two messages to send, and LOST once a generation; if it sends more, the
- * others of the keeper's have their turn in between. */
+/* A worker has two messages to send: that it has ended, and, once for each generation it
+ * is given, that the source is lost. */
 static void channel_take(struct machine *m, const struct machine_policy *policy)
 {
 	for (int i = 0; i < 2 && m->state == MACHINE_SERVED; i++) {
@@ -259,26 +269,41 @@ static void lingering_turn(struct machine *m)
 		m->state = MACHINE_OVER;
 }
 
-static void answer(struct machine *m, const struct channel_message *message)
+/* false: later. Its queue cannot be full, as it gets one message for each it has sent; if
+ * it has gone, its end is seen otherwise. */
+static bool answer(struct machine *m, const struct channel_message *message)
 {
-	/* its queue cannot be full, as it gets one message for each it has sent; if it
-	 * has gone, its end is seen otherwise */
-	if (channel_send(m->channel, message) != -EAGAIN)
-		m->lost = false;
+	if (channel_send(m->channel, message) == -EAGAIN)
+		return false;
+	m->lost = false;
+	return true;
 }
 
 void machine_renew(struct machine *m, const struct source *source)
 {
-	answer(m, &(struct channel_message){
-			  .kind = CHANNEL_FILE,
-			  .generation = source_generation(source),
-			  .fd = source_fd(source),
-		  });
+	struct channel_message file = {
+		.kind = CHANNEL_FILE,
+		.generation = source_generation(source),
+		.fd = source_fd(source),
+	};
+
+	if (answer(m, &file))
+		m->generation = file.generation;
+}
+
+void machine_doubt(struct machine *m, bool needless)
+{
+	uint64_t pause = DOUBT_LEAST_NS;
+
+	m->needless = needless ? m->needless + 1 : 0;
+	for (unsigned int i = 0; i < m->needless && pause < DOUBT_MOST_NS; i++)
+		pause *= 2;
+	m->heed_ns = needless ? clock_monotonic_ns() + MIN(pause, DOUBT_MOST_NS) : 0;
 }
 
 void machine_disappoint(struct machine *m)
 {
-	answer(m, &(struct channel_message){.kind = CHANNEL_CHANGED, .fd = -1});
+	(void)answer(m, &(struct channel_message){.kind = CHANNEL_CHANGED, .fd = -1});
 }
 
 /* ---- its end ---- */

@@ -69,11 +69,13 @@ struct machine {
 	int channel;			       /* to the worker */
 	int spare_uffds[RECEIVE_FDS_MOST - 1]; /* owned: of a message that was refused */
 	size_t nspare;
-	bool received;	/* its memory has been in our hands */
-	bool unwelcome; /* its user is not in --allow-uid */
-	pid_t worker;	/* 0: none, or reaped */
-	bool lost;	/* the worker waits for the source to be opened again */
-	uint32_t lost_generation;
+	bool received;	       /* its memory has been in our hands */
+	bool unwelcome;	       /* its user is not in --allow-uid */
+	pid_t worker;	       /* 0: none, or reaped */
+	uint32_t generation;   /* of the source that its worker has */
+	bool lost;	       /* ... and that answers no more, it says: it waits for another */
+	unsigned int needless; /* how often, one after the other, that was not so */
+	uint64_t heed_ns;      /* not to be believed before this; 0: at once */
 	struct shared *shared; /* owned; NULL before there was something to receive */
 	uint64_t image_size;
 	uint64_t deadline_ns; /* of the first message */
@@ -105,6 +107,10 @@ void machine_turn(struct machine *machine, const struct pollfd watched[MACHINE_W
 
 /* For one that is lost: passes the source on as it was opened last. */
 void machine_renew(struct machine *machine, const struct source *source);
+
+/* Of one whose source was opened again: whether what it had was there still. If that goes
+ * on, it is heeded less and less often, once a minute in the end. */
+void machine_doubt(struct machine *machine, bool needless);
 
 /* For one that is lost: there is another image now. */
 void machine_disappoint(struct machine *machine);

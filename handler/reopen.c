@@ -24,6 +24,7 @@
 struct opened {
 	struct identity identity;
 	int err;
+	bool needless; /* what the keeper has answers still */
 	char text[FAIL_TEXT_MAX];
 };
 
@@ -40,14 +41,20 @@ void reopen_init(struct reopen *r, struct source *source)
 
 static void NORETURN child_run(const struct source *source, int to)
 {
+	unsigned int first = (unsigned int)MIN(to, source_fd(source));
+	unsigned int second = (unsigned int)MAX(to, source_fd(source));
 	struct opened opened;
 	int fd = -1;
 
 	/* what it left open would outlive the keeper, if it hangs: above all the
 	 * userfaultfds of machines */
-	close_range(STDERR_FILENO + 1, (unsigned int)to - 1, 0);
-	close_range((unsigned int)to + 1, ~0U, 0);
+	if (first > STDERR_FILENO + 1)
+		close_range(STDERR_FILENO + 1, first - 1, 0);
+	if (second > first + 1)
+		close_range(first + 1, second - 1, 0);
+	close_range(second + 1, ~0U, 0);
 	memset(&opened, 0, sizeof(opened));
+	opened.needless = !source_has_gone(source);
 	opened.err = source_reopen(source, &fd, &opened.identity);
 	if (opened.err < 0)
 		fail_copy(opened.err, opened.text);
@@ -198,6 +205,7 @@ static int opened_take(struct reopen *r, struct identity *ret)
 	if (fd < 0)
 		return fail_with(-EMFILE, "its descriptor could not be received");
 	*ret = opened.identity;
+	r->needless = opened.needless;
 	return TAKE_FD(fd);
 }
 
@@ -226,7 +234,8 @@ static enum reopen_news opening_turn(struct reopen *r)
 	r->renewed_ns = clock_monotonic_ns();
 	r->lost_ns = 0;
 	r->told = false;
-	log_info("%s: opened again", source_path(r->source));
+	log_info("%s: opened again%s", source_path(r->source),
+		 r->needless ? ", though it had not gone" : "");
 	return REOPEN_RENEWED;
 }
 

@@ -52,6 +52,7 @@ struct reopen {
 	pid_t child;
 	pid_t stray[REOPEN_CHILDREN_MOST]; /* killed, not reaped yet; 0: none */
 	bool told;			   /* that it is lost */
+	bool needless;			   /* RENEWED: what there was had not gone */
 };
 
 void reopen_init(struct reopen *reopen, struct source *source);

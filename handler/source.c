@@ -245,6 +245,11 @@ static bool was_gone(int fd, int err)
 	return is_gone(err);
 }
 
+bool source_has_gone(const struct source *source)
+{
+	return was_gone(source->fd, -EIO);
+}
+
 int source_read(const struct source *source, int fd, uint64_t off, uint64_t len, void *buf)
 {
 	ssize_t n = io_pread_full(fd, buf, len, off);

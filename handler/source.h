@@ -49,6 +49,9 @@ uint32_t source_generation(const struct source *source);
  * like source_open. It may wait for the file system for ever: not in the keeper. */
 int source_reopen(const struct source *source, int *ret_fd, struct identity *ret) MUST_CHECK;
 
+/* Whether the file system of source_fd() has gone. It may wait as long. */
+bool source_has_gone(const struct source *source);
+
 /* Takes ownership of fd, which is the same image, as the next generation. */
 void source_renew(struct source *source, int fd);
 

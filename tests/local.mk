@@ -157,6 +157,9 @@ tests_hostile_SOURCES = \
 tests_hostile_LDADD = libbase.a
 check_PROGRAMS += tests/await
 tests_await_SOURCES = tests/await.c
+check_PROGRAMS += tests/lie
+tests_lie_SOURCES = tests/lie.c
+tests_lie_LDADD = libhandler.a libbase.a
 check_PROGRAMS += tests/hold
 tests_hold_SOURCES = tests/hold.c
 check_PROGRAMS += tests/ask
@@ -218,6 +221,7 @@ SCRIPT_TESTS += \
 	tests/test-handler-hostile.sh \
 	tests/test-handler-huge.sh \
 	tests/test-handler-idle.sh \
+	tests/test-handler-liar.sh \
 	tests/test-handler-linger.sh \
 	tests/test-handler-many.sh \
 	tests/test-handler-socket.sh \

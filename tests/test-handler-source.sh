@@ -94,6 +94,8 @@ echo "$(grep -c 'all right' clients) machines, view killed $kills times, found g
 [ "$(value status source_state)" = ready ] || fail "it is not ready again"
 expect_fds "$fds" "$handler_pid"
 
+! grep -q 'though it had not gone' log || fail "nobody was believed: $(cat log)"
+
 # The processes that have opened it are not left behind.
 tries=0
 while cat /proc/[0-9]*/stat 2>/dev/null | awk -v of="$handler_pid" '$3 == "Z" && $4 == of' |
