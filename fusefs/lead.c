@@ -29,34 +29,49 @@ static bool is_readable(int fd)
 	return poll(&p, 1, 0) > 0;
 }
 
+/* With the lock held. A leader that sleeps is no reason not to look: the kernel wakes it
+ * all the same, and it goes on as one that does not lead. */
+static bool may_lead(const struct lead *lead, const struct led *led)
+{
+	return !lead->leader || lead->leader == led || lead->sleeps;
+}
+
 void lead_wait(struct lead *lead, struct led *led, int fd)
 {
 	pthread_mutex_lock(&lead->lock);
-	while (!led->leads && lead->close && lead->taken && !lead->ended) {
+	while (lead->close && !lead->ended && !may_lead(lead, led)) {
 		lead->resting++;
 		pthread_cond_wait(&lead->changed, &lead->lock);
 		lead->resting--;
 	}
-	if (lead->close && !lead->ended)
-		led->leads = lead->taken = true;
+	led->looks = lead->close && !lead->ended;
+	if (led->looks) {
+		lead->leader = led;
+		lead->sleeps = false;
+	}
 	led->since_ns = clock_monotonic_ns();
-	if (!led->leads)
+	if (!led->looks)
 		lead->since_ns = led->since_ns;
 	pthread_mutex_unlock(&lead->lock);
-	led->overlaps = led->leads && is_readable(fd);
-	led->found = led->overlaps || (led->leads && spin_look(&lead->spin, fd));
+	led->overlaps = led->looks && is_readable(fd);
+	led->found = led->overlaps || (led->looks && spin_look(&lead->spin, fd));
+	if (!led->looks || led->found)
+		return;
+	pthread_mutex_lock(&lead->lock);
+	lead->sleeps = true;
+	pthread_mutex_unlock(&lead->lock);
 }
 
 /* With the lock held: goes by what the window has become. */
 static void follow_window(struct lead *lead, struct led *led)
 {
 	lead->close = spin_window(&lead->spin) > 0;
-	if (lead->close && !lead->taken)
-		led->leads = lead->taken = true;
-	if (lead->close)
+	if (lead->close) {
+		if (!lead->leader)
+			lead->leader = led;
 		return;
-	if (led->leads)
-		led->leads = lead->taken = false;
+	}
+	lead->leader = NULL;
 	pthread_cond_broadcast(&lead->changed);
 }
 
@@ -66,14 +81,20 @@ void lead_received(struct lead *lead, struct led *led, int fd)
 		uint64_t now = clock_monotonic_ns();
 
 		pthread_mutex_lock(&lead->lock);
-		if (led->leads)
+		if (lead->leader == led) {
+			lead->sleeps = false;
 			spin_learn(&lead->spin, now - led->since_ns);
-		else if (!lead->taken)
+			follow_window(lead, led);
+		} else if (!lead->leader) {
 			spin_learn(&lead->spin, now - lead->since_ns);
-		follow_window(lead, led);
+			follow_window(lead, led);
+		}
+		led->leads = lead->leader == led;
 		pthread_mutex_unlock(&lead->lock);
-	} else if (led->overlaps && is_readable(fd)) {
-		lead_give(lead, led);
+	} else {
+		led->leads = true;
+		if (led->overlaps && is_readable(fd))
+			lead_give(lead, led);
 	}
 }
 
@@ -81,8 +102,9 @@ void lead_give(struct lead *lead, struct led *led)
 {
 	if (!led->leads)
 		return;
+	led->leads = false;
 	pthread_mutex_lock(&lead->lock);
-	led->leads = lead->taken = false;
+	lead->leader = NULL;
 	if (lead->resting > 0)
 		pthread_cond_signal(&lead->changed);
 	pthread_mutex_unlock(&lead->lock);

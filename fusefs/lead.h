@@ -15,7 +15,9 @@
  * 1. The leader gives the lead away before whatever may take long: what is asked for
  *    waits for something quick at the most.
  * 2. It gives it away, too, where more requests wait already.
- * 3. When they come far apart, and at the end of the session, all go to the device.
+ * 3. Who comes while the leader sleeps leads: the kernel wakes the other for nothing, but
+ *    looking finds the next request sooner than who has to be woken.
+ * 4. When they come far apart, and at the end of the session, all go to the device.
  *
  * Every thread that answers calls these, in this order: lead_wait, then it receives,
  * lead_received, then it answers, with lead_give in between or not.
@@ -33,8 +35,9 @@ struct lead {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	/* Protected by lock: */
-	bool close; /* requests come close together */
-	bool taken; /* somebody leads */
+	bool close;		  /* requests come close together */
+	const struct led *leader; /* NULL: nobody leads */
+	bool sleeps;		  /* the leader does, or is about to */
 	bool ended;
 	unsigned int resting; /* threads that wait for the lead */
 	uint64_t since_ns;    /* nobody leads: when the last began to wait */
@@ -43,7 +46,8 @@ struct lead {
 
 /* One thread's part in it. */
 struct led {
-	bool leads;
+	bool leads;	   /* while it answers */
+	bool looks;	   /* leads while it waits, but where it sleeps another may */
 	bool overlaps;	   /* a request was there at once: they come from more than one */
 	bool found;	   /* what it looked for */
 	uint64_t since_ns; /* it began to look */

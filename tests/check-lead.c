@@ -97,7 +97,29 @@ START_TEST(one_at_a_time_where_requests_are_close)
 	lead_give(&lead, &led);
 	ck_assert(!led.leads);
 	other_is_in(&other);
-	ck_assert(other.led.leads);
+	ck_assert(other.led.looks && lead.leader == &other.led);
+}
+END_TEST
+
+START_TEST(who_comes_while_the_leader_sleeps_looks)
+{
+	struct led led = {.leads = false};
+	struct led next = {.leads = false};
+	char byte;
+
+	setup(WINDOW_NS);
+	lead_wait(&lead, &led, device[0]); /* in vain: it sleeps in a read now */
+	ck_assert(led.looks && !led.found);
+	request();
+	lead_wait(&lead, &next, device[0]);
+	ck_assert(next.found);
+	ck_assert_int_eq(read(device[0], &byte, 1), 1);
+	lead_received(&lead, &next, device[0]);
+	ck_assert(next.leads);
+	/* the kernel has woken the other, too, and it was in time for another */
+	lead_received(&lead, &led, device[0]);
+	ck_assert(!led.leads);
+	ck_assert_ptr_eq(lead.leader, &next);
 }
 END_TEST
 
@@ -129,7 +151,7 @@ START_TEST(requests_that_overlap_are_for_others)
 	ck_assert(!led.leads);
 	other_comes(&other);
 	other_is_in(&other);
-	ck_assert(other.led.leads && other.led.overlaps);
+	ck_assert(other.led.looks && other.led.overlaps);
 }
 END_TEST
 
@@ -181,7 +203,7 @@ START_TEST(all_are_let_in_when_they_are_again)
 	}
 	other_is_in(&others[0]);
 	other_is_in(&others[1]);
-	ck_assert(!others[0].led.leads && !others[1].led.leads);
+	ck_assert(!others[0].led.looks && !others[1].led.looks);
 }
 END_TEST
 
@@ -197,7 +219,8 @@ START_TEST(all_are_let_in_by_whoever_finds_it_so)
 	wait_for_resting(1);
 	/* the leader has given it away, and the other has not come to take it */
 	pthread_mutex_lock(&lead.lock);
-	lead.taken = led.leads = false;
+	lead.leader = NULL;
+	led.leads = false;
 	lead.since_ns = 0;
 	pthread_mutex_unlock(&lead.lock);
 	led.found = false;
@@ -219,7 +242,7 @@ START_TEST(the_end_of_the_session_is_for_all)
 	wait_for_resting(1);
 	lead_end(&lead);
 	other_is_in(&other);
-	ck_assert(!other.led.leads);
+	ck_assert(!other.led.looks);
 }
 END_TEST
 
@@ -236,7 +259,8 @@ START_TEST(without_a_window_nobody_ever_leads)
 }
 END_TEST
 
-UNIT_MAIN("lead", one_at_a_time_where_requests_are_close, a_lead_that_nobody_waits_for_is_free,
-	  requests_that_overlap_are_for_others, nobody_leads_while_requests_are_far_apart,
-	  all_are_let_in_when_they_are_again, all_are_let_in_by_whoever_finds_it_so,
-	  the_end_of_the_session_is_for_all, without_a_window_nobody_ever_leads)
+UNIT_MAIN("lead", one_at_a_time_where_requests_are_close, who_comes_while_the_leader_sleeps_looks,
+	  a_lead_that_nobody_waits_for_is_free, requests_that_overlap_are_for_others,
+	  nobody_leads_while_requests_are_far_apart, all_are_let_in_when_they_are_again,
+	  all_are_let_in_by_whoever_finds_it_so, the_end_of_the_session_is_for_all,
+	  without_a_window_nobody_ever_leads)
