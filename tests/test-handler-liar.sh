@@ -8,9 +8,16 @@ requires_userfaultfd
 PATH=$top_builddir/tests:$PATH
 make_image image 1
 
-start_handler socket image --control=control 2>log
-bystanders_start 2 image socket
-bystanders_workers=$(workers_of "$handler_pid")
+begin() {
+	start_handler socket image 2>log
+	bystanders_start 2 image socket
+	bystanders_workers=$(workers_of "$handler_pid")
+}
+end() {
+	bystanders_right
+	kill -TERM "$handler_pid"
+	expect_end 0 "$handler_pid"
+}
 
 # A machine, and the worker that is its own.
 victim() {
@@ -31,6 +38,7 @@ lie() {
 
 # The source is lost, lost, lost: each time it is opened again, but later and later, by
 # 40, 80, ... 2560 ms from the second on.
+begin
 victim
 lie 8
 [ "$(cat lied)" -ge 5080 ] || fail "8 lies were followed within $(cat lied) ms"
@@ -38,9 +46,11 @@ lie 8
 kill -CONT "$worker"
 go_on
 expect_right
-expect_workers 2 "$handler_pid"
+end
 
-# What it may not say, ends it.
+# What it may not say, ends it. (The source is as it was opened first: what is lost twice is
+# that, and not one before.)
+begin
 for what in twice end unknown; do
 	victim
 	lie $what
@@ -48,6 +58,4 @@ for what in twice end unknown; do
 	expect_logged "machine $client_pid: worker-died: its worker did not keep to" log
 	expect_workers 2 "$handler_pid"
 done
-bystanders_right
-kill -TERM "$handler_pid"
-expect_end 0 "$handler_pid"
+end
