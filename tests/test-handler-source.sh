@@ -119,6 +119,8 @@ expect_right
 # Stopped: who has its pages goes on, the others wait, and whoever asks is answered.
 kill_view
 mount_view store
+# a machine finds the old view gone first, so that it is reads that hang, not the opening
+"$client" -i image -s socket -t 1 -n 100 >/dev/null || fail "a machine after the view came back"
 start_client -i image -s socket -t 4 -n 20000 --wait --all
 stopped=$(view_pid)
 kill -STOP "$stopped"
