@@ -12,6 +12,7 @@
 #include "db/draft.h"
 #include "db/fork.h"
 #include "db/gc.h"
+#include "db/repack.h"
 #include "db/sql.h"
 #include "tests/store-fixture.h"
 
@@ -261,6 +262,35 @@ static int collect(struct shadow *now)
 	return gc_run(fixture_index, &request, &report);
 }
 
+/* Changes nothing that can be seen. */
+static int repack(const char *name, const char *codec)
+{
+	struct repack_request request = {.name = name};
+	struct repack_report report;
+
+	if (codec_find(codec, &request.codec) < 0) /* built without it */
+		return 0;
+	return repack_snapshot(fixture_index, &request, &report);
+}
+
+static int repack_a(struct shadow *now)
+{
+	(void)now;
+	return repack("a", "zstd");
+}
+
+static int repack_child(struct shadow *now)
+{
+	(void)now;
+	return repack("child", "zstd");
+}
+
+static int repack_a_back(struct shadow *now)
+{
+	(void)now;
+	return repack("a", "lz4");
+}
+
 /* A store that is not the fixture's, with layers to copy from. Left open. */
 static struct index *source_index;
 
@@ -416,6 +446,13 @@ static void prepare_garbage(struct shadow *now)
 	CK_OK(remove_large(now));
 }
 
+/* What is cut off leaves packs to be collected. */
+static void prepare_repack(struct shadow *now)
+{
+	collects = true;
+	prepare_layers(now);
+}
+
 /* The source beside the root of the store, and its lowest layer here. */
 static void prepare_source(struct shadow *now)
 {
@@ -460,6 +497,12 @@ const struct scenario scenarios[] = {
 	{"layers", prepare_a, {{"import child", import_child}, {"import grand", import_grand}}},
 	{"remove layers", prepare_layers, {{"rm grand", remove_grand}, {"rm child", remove_child}}},
 	{"gc", prepare_garbage, {{"gc", collect}, {"gc again", collect}}},
+	{"repack",
+	 prepare_repack,
+	 {{"repack a", repack_a},
+	  {"repack child", repack_child},
+	  {"gc", collect},
+	  {"repack a back", repack_a_back}}},
 	{"copy", prepare_source, {{"copy grand", copy_grand}}},
 	{"draft",
 	 prepare_a_b,
