@@ -7,6 +7,7 @@
 requires_fuse
 requires_userfaultfd
 requires_image guest-a
+PATH=$top_builddir/tests:$PATH
 
 pagoda -s store init >/dev/null || fail "init"
 pagoda -s store import a guest-a.mem || fail "import"
@@ -36,4 +37,20 @@ ended "$handler_pid"
 cat stats.json
 # what was served came from the view, and left it as it is
 same view/a/mem guest-a.mem
+pagoda umount view || fail "umount"
+
+# The same machine from pages of another codec.
+if ! pagoda -q -s store repack a --codec zstd 2>err; then
+	expect_text "without libzstd" err
+	exit 0
+fi
+pagoda -q -s store gc || fail "gc"
+index-sql store/index.db 'SELECT count(*) FROM page WHERE length < 4096' >lz4
+[ "$(cat lz4)" -lt 1000 ] || fail "$(cat lz4) pages of LZ4 are left"
+mount_store store view
+start_handler socket view/a --once --stats=stats.json
+"$client" -i guest-a.mem -s socket -t "$threads" -n $((operations / 10)) --all ||
+	fail "the machine saw a wrong byte of a zstd page"
+wait "$handler_pid" || fail "the handler ended with $?"
+ended "$handler_pid"
 pagoda umount view || fail "umount"
