@@ -26,13 +26,13 @@
 #include <unistd.h>
 
 #include "base/big.h"
-#include "base/clock.h"
 #include "base/fail.h"
 #include "db/appender.h"
 #include "db/attachment-private.h"
 #include "db/catalog-private.h"
 #include "db/discard.h"
 #include "db/image.h"
+#include "db/import-row.h"
 #include "db/known.h"
 #include "db/layer.h"
 #include "db/lock.h"
@@ -237,24 +237,6 @@ static int transfer(struct import *import, struct layer *layer)
 	return r < 0 ? r : image_check_unchanged(import->image);
 }
 
-static int row_insert(struct index *index, const struct import *import)
-{
-	static const char sql[] = "INSERT INTO snapshot (name, size, page_size, state, created_ns, "
-				  "parent) VALUES (?1, ?2, ?3, 0, ?4, ?5)";
-	sqlite3_stmt *insert;
-	int r = sql_get(index, sql, &insert);
-
-	if (r < 0)
-		return r;
-	sqlite3_bind_text(insert, 1, import->request->name, -1, SQLITE_STATIC);
-	sql_bind(insert, 2, image_size(import->image));
-	sql_bind(insert, 3, PAGE_BYTES);
-	sql_bind(insert, 4, clock_wall_ns());
-	if (import->parent)
-		sql_bind(insert, 5, snapshot_row(import->parent)->id);
-	return sql_run(index, insert);
-}
-
 /* The invisible row, leased: *ret_id. */
 static int begin(struct index *index, const struct import *import, uint64_t *ret_id)
 {
@@ -266,7 +248,8 @@ static int begin(struct index *index, const struct import *import, uint64_t *ret
 	if (r == 0)
 		r = catalog_check_free(index, import->request->name);
 	if (r == 0)
-		r = row_insert(index, import);
+		r = import_row_insert(index, import->request->name, image_size(import->image),
+				      import->parent ? snapshot_row(import->parent)->id : 0);
 	if (r < 0)
 		return r;
 	id = (uint64_t)sqlite3_last_insert_rowid(index_db(index));
@@ -281,31 +264,6 @@ static int begin(struct index *index, const struct import *import, uint64_t *ret
 	}
 	*ret_id = id;
 	return 0;
-}
-
-static int row_seal(struct index *index, uint64_t id, const struct appender_totals *totals,
-		    const struct layer_sums *sums)
-{
-	static const char sql[] = "UPDATE snapshot SET state = 2, size = ?2, digest = ?3, "
-				  "layer_digest = ?4, data_pages = ?5, layer_data = ?6, "
-				  "layer_zero = ?7, stored_pages = ?8, stored_bytes = ?9 "
-				  "WHERE id = ?1 AND state = 0";
-	sqlite3_stmt *update;
-	int r = sql_get(index, sql, &update);
-
-	if (r < 0)
-		return r;
-	sql_bind(update, 1, id);
-	sql_bind(update, 2, sums->npages * PAGE_BYTES);
-	/* static: a copy would need memory */
-	sqlite3_bind_blob(update, 3, sums->digest, DIGEST_BYTES, SQLITE_STATIC);
-	sqlite3_bind_blob(update, 4, sums->layer_digest, DIGEST_BYTES, SQLITE_STATIC);
-	sql_bind(update, 5, sums->data_pages);
-	sql_bind(update, 6, totals->data_pages);
-	sql_bind(update, 7, totals->zero_pages);
-	sql_bind(update, 8, totals->stored_pages);
-	sql_bind(update, 9, totals->stored_bytes);
-	return sql_run(index, update);
 }
 
 /* Inside the sealing transaction: the lease has kept the parent, unless somebody has
@@ -336,7 +294,7 @@ static int seal(struct import *import, struct index *index, uint64_t id,
 	if (r == 0)
 		r = check_parent(import, index);
 	if (r == 0)
-		r = row_seal(index, id, totals, sums);
+		r = import_row_seal(index, id, totals, sums);
 	if (r == 0 && request->vmstate)
 		r = attachment_put(index, id, "vmstate", request->vmstate, request->vmstate_len);
 	if (r == 0)

@@ -32,6 +32,7 @@ libdb_a_SOURCES = \
 	db/holder.c db/holder.h \
 	db/image.c db/image.h \
 	db/import.c db/import.h \
+	db/import-row.c db/import-row.h \
 	db/index.c db/index.h \
 	db/index-private.h \
 	db/info.c db/info.h \
