@@ -39,6 +39,9 @@
 #include "db/step.h"
 #include "db/store-private.h"
 
+/* A step less is not worth a sync more; so small is what waits at the end. */
+#define REST_LEAST 8192
+#define REST_SHARE 3   /* times the rest is what a step before the end has */
 #define STEP_EDIT 4096 /* in a layer that has pages already: each run costs more */
 
 struct appender {
@@ -364,6 +367,25 @@ int appender_add_zero(struct appender *a, uint64_t first, uint64_t count)
 	if (r == 0)
 		collect_zero(a, first, count);
 	return r;
+}
+
+/* How much of the image lies between the first and the last page of it. */
+static uint64_t step_span(const struct step *step)
+{
+	const struct step_page *last;
+
+	if (step->npages == 0)
+		return 0;
+	last = &step->pages[step->npages - 1];
+	return last->pgno + last->count - step->pages[0].pgno;
+}
+
+int appender_near_end(struct appender *a, uint64_t rest)
+{
+	if (!a->committer || rest < REST_LEAST || step_span(a->step) < REST_SHARE * rest ||
+	    committer_is_busy(a->committer))
+		return 0;
+	return commit(a);
 }
 
 void appender_edit(struct appender *a, struct appender_edit *edit)

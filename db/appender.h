@@ -48,6 +48,11 @@ int appender_add(struct appender *appender, const struct window *window) MUST_CH
 /* The next zero pages, of any number. */
 int appender_add_zero(struct appender *appender, uint64_t first, uint64_t count) MUST_CHECK;
 
+/* rest pages are left of the image, some of which will be added. Where that is little
+ * beside what was collected, and the thread is free, it is given that now: what is left
+ * for the end is waited for. */
+int appender_near_end(struct appender *appender, uint64_t rest) MUST_CHECK;
+
 /*
  * For a draft, which has pages already: each run of pages is given to run, in order,
  * between begin and end of the transaction that makes it durable; end is told what

@@ -93,6 +93,16 @@ bool committer_has_step(const struct committer *c)
 	return c->started;
 }
 
+bool committer_is_busy(struct committer *c)
+{
+	bool busy;
+
+	pthread_mutex_lock(&c->mutex);
+	busy = c->step;
+	pthread_mutex_unlock(&c->mutex);
+	return busy;
+}
+
 void committer_start(struct committer *c, struct step *step)
 {
 	pthread_mutex_lock(&c->mutex);

@@ -27,6 +27,9 @@ void committer_free(struct committer *committer);
 /* Has a step been started that nobody has waited for? */
 bool committer_has_step(const struct committer *committer);
 
+/* Would committer_wait wait? Not where there is no step. */
+bool committer_is_busy(struct committer *committer);
+
 /* step is borrowed until it has been waited for. */
 void committer_start(struct committer *committer, struct step *step);
 

@@ -176,18 +176,22 @@ static struct window *wait_window(struct import *import, uint64_t sequence, int 
 	return found;
 }
 
-static int append_all(struct import *import, struct layer *layer)
+static int append_all(struct import *import, struct layer *layer, struct appender *appender)
 {
+	uint64_t rest = image_size(import->image) / PAGE_BYTES; /* 0: of a pipe nobody knows */
 	struct window *window;
 	int slot;
 	int r = 0;
 
 	for (uint64_t n = 0; r == 0 && (window = wait_window(import, n, &slot)); n++) {
-		uint64_t bytes = window->span.npages * PAGE_BYTES;
+		uint64_t npages = window->span.npages;
 
 		r = layer_add(layer, window);
 		set_state(import, slot, WINDOW_FREE);
-		progress_add(import->request->progress, bytes);
+		progress_add(import->request->progress, npages * PAGE_BYTES);
+		rest -= MIN(rest, npages);
+		if (r == 0)
+			r = appender_near_end(appender, rest);
 	}
 	return r;
 }
@@ -224,12 +228,12 @@ static void workers_end(struct import *import)
 }
 
 /* The whole image into the store; the digests are complete after it. */
-static int transfer(struct import *import, struct layer *layer)
+static int transfer(struct import *import, struct layer *layer, struct appender *appender)
 {
 	int r = workers_start(import);
 
 	if (r == 0)
-		r = append_all(import, layer);
+		r = append_all(import, layer, appender);
 	stop_with(import, r);
 	workers_end(import);
 	if (import->error < 0)
@@ -322,7 +326,7 @@ static int fill(struct import *import, struct index *index, uint64_t id,
 	if (r == 0)
 		r = layer_new(reading, import->below, is_diff, appender, &layer);
 	if (r == 0)
-		r = transfer(import, layer);
+		r = transfer(import, layer, appender);
 	if (r == 0)
 		r = appender_finish(appender, &totals);
 	if (r < 0)

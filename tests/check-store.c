@@ -290,6 +290,36 @@ START_TEST(a_page_that_goes_before_it_is_shared_is_stored)
 }
 END_TEST
 
+/* What is left for the end of an import is little, where the end is known. */
+START_TEST(most_is_committed_before_the_end)
+{
+	static const struct {
+		uint64_t added;
+		uint64_t rest;
+		uint64_t committed;
+	} cases[] = {{24575, 8192, 0}, {24576, 8192, 24576}, {30000, 8191, 0}, {0, 8192, 0}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		AUTO(appender_free_at) struct appender *appender = NULL;
+
+		fixture_setup();
+		CK_OK(sql_do(fixture_index, "INSERT INTO snapshot (id, name, size, page_size, "
+					    "state, created_ns) VALUES (99, 'b', 1048576, 4096, "
+					    "0, 0)"));
+		CK_OK(appender_new(fixture_index, 99, CODEC_LZ4, &appender));
+		CK_OK(appender_commit_beside(appender));
+		if (cases[i].added > 0)
+			CK_OK(appender_add_zero(appender, 5, cases[i].added));
+		CK_OK(appender_near_end(appender, cases[i].rest));
+		/* this waits for a step that is under way, and makes none */
+		appender_free(TAKE_PTR(appender));
+		ck_assert_uint_eq(number("SELECT coalesce(sum(count), 0) FROM extent"),
+				  cases[i].committed);
+		fixture_teardown();
+	}
+}
+END_TEST
+
 struct importer {
 	const char *name;
 	char *image;
@@ -514,7 +544,7 @@ END_TEST
 UNIT_MAIN("store", an_image_reads_back_at_any_offset, how_an_image_is_read_makes_no_difference,
 	  equal_pages_are_stored_once, sizes_that_are_no_image_are_refused,
 	  removing_gives_back_what_nobody_shares, a_page_that_goes_before_it_is_shared_is_stored,
-	  imports_at_once_do_not_mix, what_a_killed_import_left_is_swept,
-	  a_file_in_the_way_of_a_pack_stays, a_pack_that_is_needed_is_never_dropped,
-	  check_finds_nothing_while_snapshots_come_and_go, what_is_not_known_is_not_looked_up,
-	  a_step_knows_how_long_the_log_is)
+	  most_is_committed_before_the_end, imports_at_once_do_not_mix,
+	  what_a_killed_import_left_is_swept, a_file_in_the_way_of_a_pack_stays,
+	  a_pack_that_is_needed_is_never_dropped, check_finds_nothing_while_snapshots_come_and_go,
+	  what_is_not_known_is_not_looked_up, a_step_knows_how_long_the_log_is)
