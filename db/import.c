@@ -13,7 +13,9 @@
  * takes it out again; who finds one without a lease does the same.
  *
  * A parent is open, so leased, before the row names it, and until it is sealed: a
- * parent that others see as needed was there all the time.
+ * parent that others see as needed was there all the time. One worker proves its map
+ * while the others have begun: what they took from one that is not what was sealed is
+ * taken out with the rest of the import.
  */
 #include "config.h"
 
@@ -63,20 +65,27 @@ struct import {
 	enum { WINDOW_FREE, WINDOW_TAKEN, WINDOW_READY } states[WINDOWS_MAX]; /* by mutex */
 	size_t running;			/* workers that have not ended; protected by mutex */
 	bool stop;			/* protected by mutex */
+	bool unproved;			/* no worker proves the parent yet; protected by mutex */
 	int error;			/* the first of a worker; protected by mutex */
 	char error_text[FAIL_TEXT_MAX]; /* protected by mutex */
 };
 
-static void stop_with(struct import *import, int error)
+/* The error is the one to be told: the first, or one that the others may come from. */
+static void stop_for(struct import *import, int error, bool cause)
 {
 	pthread_mutex_lock(&import->mutex);
-	if (error < 0 && import->error == 0) {
+	if (error < 0 && (cause || import->error == 0)) {
 		import->error = error;
 		fail_copy(error, import->error_text);
 	}
 	import->stop = true;
 	pthread_cond_broadcast(&import->changed);
 	pthread_mutex_unlock(&import->mutex);
+}
+
+static void stop_with(struct import *import, int error)
+{
+	stop_for(import, error, false);
 }
 
 /* A free window, taken; -1 when it is time to stop. */
@@ -132,6 +141,22 @@ static int work(struct import *import, struct index *index, struct pages *pages)
 	return 0;
 }
 
+/* By the worker that comes first. */
+static int prove_parent(struct import *import, struct index *index)
+{
+	bool mine;
+	int r;
+
+	pthread_mutex_lock(&import->mutex);
+	mine = import->unproved;
+	import->unproved = false;
+	pthread_mutex_unlock(&import->mutex);
+	r = mine ? snapshot_prove(import->parent, index) : 0;
+	if (r < 0)
+		stop_for(import, r, true);
+	return r;
+}
+
 static void *worker_main(void *argument)
 {
 	struct import *import = argument;
@@ -141,6 +166,8 @@ static void *worker_main(void *argument)
 
 	if (r == 0)
 		r = pages_open(index, &pages);
+	if (r == 0)
+		r = prove_parent(import, index);
 	if (r == 0)
 		r = work(import, index, pages);
 	if (r < 0)
@@ -379,7 +406,7 @@ static void import_done(struct import *import)
 	pthread_mutex_destroy(&import->mutex);
 }
 
-/* Opens the parent, which leases it and proves its map. */
+/* Opens the parent, which leases it; its map is proved by a worker. */
 static int parent_open(struct import *import, struct index *index)
 {
 	const char *name = import->request->parent;
@@ -391,7 +418,7 @@ static int parent_open(struct import *import, struct index *index)
 		return r;
 	if (row.state != SNAPSHOT_SEALED)
 		return fail_with(-EINVAL, "its parent '%s' is a draft: seal it first", name);
-	r = snapshot_open(index, row.id, &import->parent);
+	r = snapshot_open_unproved(index, row.id, &import->parent);
 	if (r == 0)
 		r = resolve_depth(index, &row, &depth);
 	if (r == 0 && depth == LAYERS_MAX)
@@ -401,6 +428,7 @@ static int parent_open(struct import *import, struct index *index)
 				 name, LAYERS_MAX);
 	if (r == 0)
 		import->below = snapshot_map(import->parent, MAP_MEM);
+	import->unproved = r == 0;
 	return r;
 }
 

@@ -21,8 +21,9 @@ struct snapshot {
 	struct store *store; /* borrowed */
 	bool leased;
 	struct snapshot_row row;
+	bool unproved;
 	struct maps *maps; /* sealed: in use, or NULL */
-	/* Of a draft, as it was when it was opened; owned. */
+	/* Of a draft, as it was when it was opened, or not proved; owned. */
 	struct map *mem;
 	struct map *layer;
 	struct overlay *pending;
@@ -83,7 +84,17 @@ static int draft_fill(struct index *index, struct snapshot *snapshot)
 	return r;
 }
 
-int snapshot_open(struct index *index, uint64_t id, struct snapshot **ret)
+/* Only proved maps are for the cache. */
+static int unproved_fill(struct index *index, struct snapshot *snapshot)
+{
+	snapshot->maps = map_cache_find(snapshot->store->map_cache, snapshot->row.id);
+	if (snapshot->maps)
+		return 0;
+	snapshot->unproved = true;
+	return resolve_maps(index, &snapshot->row, &snapshot->mem, &snapshot->layer, NULL);
+}
+
+static int open_as(struct index *index, uint64_t id, bool unproved, struct snapshot **ret)
 {
 	AUTO(snapshot_close_at) struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
 	int r;
@@ -102,12 +113,33 @@ int snapshot_open(struct index *index, uint64_t id, struct snapshot **ret)
 	if (snapshot->row.state == SNAPSHOT_DRAFT)
 		r = draft_fill(index, snapshot);
 	/* it may have been sealed since */
-	if (r == 0 && snapshot->row.state == SNAPSHOT_SEALED)
+	if (r == 0 && snapshot->row.state == SNAPSHOT_SEALED && unproved)
+		r = unproved_fill(index, snapshot);
+	else if (r == 0 && snapshot->row.state == SNAPSHOT_SEALED)
 		r = maps_get(index, &snapshot->row, &snapshot->maps);
 	if (r < 0)
 		return fail_prefix(r, "%s", snapshot->row.name);
 	*ret = TAKE_PTR(snapshot);
 	return 0;
+}
+
+int snapshot_open(struct index *index, uint64_t id, struct snapshot **ret)
+{
+	return open_as(index, id, false, ret);
+}
+
+int snapshot_open_unproved(struct index *index, uint64_t id, struct snapshot **ret)
+{
+	return open_as(index, id, true, ret);
+}
+
+int snapshot_prove(const struct snapshot *snapshot, struct index *index)
+{
+	int r = 0;
+
+	if (snapshot->unproved)
+		r = resolve_prove(index, &snapshot->row, snapshot->mem, snapshot->layer);
+	return r < 0 ? fail_prefix(r, "%s", snapshot->row.name) : 0;
 }
 
 void snapshot_close(struct snapshot *snapshot)

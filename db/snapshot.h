@@ -30,6 +30,11 @@ struct snapshot;
 /* Takes the lease, then reads the row: -ENOENT if the snapshot is gone by then.
  * -EBADMSG if its map is not what was sealed. */
 int snapshot_open(struct index *index, uint64_t id, struct snapshot **ret) MUST_CHECK;
+/* As snapshot_open of a sealed one, but its map is not proved yet, unless it was before
+ * in this process. What is done with it counts once snapshot_prove has said 0. */
+int snapshot_open_unproved(struct index *index, uint64_t id, struct snapshot **ret) MUST_CHECK;
+/* -EBADMSG if the map is not what was sealed. */
+int snapshot_prove(const struct snapshot *snapshot, struct index *index) MUST_CHECK;
 void snapshot_close(struct snapshot *snapshot);
 DEFINE_AUTO(struct snapshot *, snapshot_close)
 

@@ -379,6 +379,40 @@ static uint64_t unreadable_pages(const char *name)
 	return n;
 }
 
+/* Its map is proved while the import goes on: that is told, whatever else it has met,
+ * and nothing is left of it. */
+START_TEST(a_parent_that_is_not_what_was_sealed_ends_the_import)
+{
+	static const char *const damages[][2] = {
+		{"UPDATE page SET hash = hash + 1 WHERE id = 7",
+		 "a: its map is not what was sealed: the digest of its pages differs"},
+		{"DELETE FROM page WHERE id = 7", "a: page row 7 is missing"},
+		{"UPDATE snapshot SET layer_digest = zeroblob(16)", "a: its two digests differ"},
+	};
+	char *a = fixture_image(NPAGES, 120);
+
+	for (size_t i = 0; i < ARRAY_SIZE(damages); i++) {
+		int64_t left;
+
+		fixture_setup();
+		fixture_import("a", a, NPAGES);
+		CK_OK(sql_do(fixture_index, damages[i][0]));
+		refused(fixture_file(a, NPAGES, true), "a", false, -EBADMSG, damages[i][1]);
+		refused(diff_file(a), "a", true, -EBADMSG, damages[i][1]);
+		refused(pipe_of(a, BYTES, NULL), "a", false, -EBADMSG, damages[i][1]);
+		CK_OK(sql_number(fixture_index, "SELECT count(*) FROM snapshot", 0, &left));
+		ck_assert_int_eq(left, 1);
+		CK_OK(sql_number(fixture_index, "SELECT count(*) FROM extent WHERE snapshot <> 1",
+				 0, &left));
+		ck_assert_int_eq(left, 0);
+		CK_OK(sql_number(fixture_index, "SELECT count(*) FROM pack", 0, &left));
+		ck_assert_int_eq(left, 1);
+		fixture_teardown();
+	}
+	munmap(a, BYTES);
+}
+END_TEST
+
 /* What cannot be read of the parent is not the page it was: the layer keeps its own,
  * and no other. */
 START_TEST(a_damaged_page_of_the_parent_is_not_counted_on)
@@ -403,4 +437,5 @@ END_TEST
 
 UNIT_MAIN("layers", a_layer_keeps_what_differs, layers_stack, what_is_equal_costs_nothing,
 	  a_diff_is_taken_by_its_holes, what_the_parent_has_lost_is_kept_again,
-	  what_does_not_fit_is_refused, a_damaged_page_of_the_parent_is_not_counted_on)
+	  what_does_not_fit_is_refused, a_parent_that_is_not_what_was_sealed_ends_the_import,
+	  a_damaged_page_of_the_parent_is_not_counted_on)
