@@ -111,7 +111,11 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
-	if (kind == NODE_DIR || (to_set & ~FUSE_SET_ATTR_SIZE)) {
+	if (to_set == 0) { /* chown(2) with -1 and -1 */
+		reply_stat(req, threads_current()->index, ino, file);
+		return;
+	}
+	if (kind == NODE_DIR || to_set != FUSE_SET_ATTR_SIZE) {
 		fuse_reply_err(req, EPERM);
 		return;
 	}

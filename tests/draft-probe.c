@@ -45,6 +45,22 @@ static void edges_end(int fd, uint64_t size)
 	expect_errno("SEEK_HOLE behind it", lseek(fd, (off_t)size + 1, SEEK_HOLE), ENXIO);
 }
 
+/* chown(2) with -1 and -1 asks for nothing. */
+static void edges_owner(const char *path, int fd)
+{
+	char before[PAGE];
+	char after[PAGE];
+
+	memset(before, 'o', sizeof(before));
+	must_write(fd, before, PAGE, 0);
+	must("chown to nobody else", chown(path, (uid_t)-1, (gid_t)-1));
+	must("fchown to nobody else", fchown(fd, (uid_t)-1, (gid_t)-1));
+	must_read(fd, after, PAGE, 0);
+	if (memcmp(before, after, PAGE) != 0)
+		die("a chown that asks for nothing has changed the file");
+	expect_errno("chown", chown(path, 1, 1), EPERM);
+}
+
 static void edges_size(const char *path, int fd, uint64_t size)
 {
 	must("ftruncate to its size", ftruncate(fd, (off_t)size));
@@ -86,6 +102,7 @@ static int probe_edges(char **argv)
 	uint64_t size = size_of(fd);
 
 	edges_end(fd, size);
+	edges_owner(argv[0], fd);
 	edges_size(argv[0], fd, size);
 	edges_names(argv[0]);
 	expect_errno("write to what is open for reading", write(reader, "x", 1), EBADF);

@@ -49,6 +49,25 @@ int probe_sealed(char **argv)
 
 /* ---- refuse MOUNT SNAPSHOT: everything the view does not do ---- */
 
+static void refuse_attributes(const char *dir, const char *mem)
+{
+	/* VFS_CAP_REVISION_2, CAP_NET_RAW */
+	static const unsigned char capability[20] = {[3] = 2, [5] = 0x20};
+	struct timespec times[2] = {{0}, {0}};
+
+	expect_errno("chmod", chmod(mem, 0600), EPERM);
+	expect_errno("chmod u+s", chmod(mem, 04440), EPERM);
+	expect_errno("chmod g+s", chmod(mem, 02440), EPERM);
+	expect_errno("a capability",
+		     setxattr(mem, "security.capability", capability, sizeof(capability), 0),
+		     EOPNOTSUPP);
+	expect_errno("chmod of a directory", chmod(dir, 0700), EPERM);
+	expect_errno("chown", chown(mem, 1, 1), EPERM);
+	expect_errno("utimensat", utimensat(AT_FDCWD, mem, times, 0), EPERM);
+	must("chown to nobody else", chown(mem, (uid_t)-1, (gid_t)-1));
+	must("chown of a directory to nobody else", chown(dir, (uid_t)-1, (gid_t)-1));
+}
+
 int probe_refuse(char **argv)
 {
 	char dir[600];
@@ -56,9 +75,6 @@ int probe_refuse(char **argv)
 	char new[700];
 	char sub[700];
 	char long_name[400];
-	struct timespec times[2] = {{0}, {0}};
-	/* VFS_CAP_REVISION_2, CAP_NET_RAW */
-	static const unsigned char capability[20] = {[3] = 2, [5] = 0x20};
 	int fd;
 
 	if (chdir(argv[0]) < 0)
@@ -86,15 +102,7 @@ int probe_refuse(char **argv)
 	expect_errno("rename of a file", rename(mem, new), EPERM);
 	expect_errno("symlink", symlink("x", new), EPERM);
 	expect_errno("link", link(mem, new), EPERM);
-	expect_errno("chmod", chmod(mem, 0600), EPERM);
-	expect_errno("chmod u+s", chmod(mem, 04440), EPERM);
-	expect_errno("chmod g+s", chmod(mem, 02440), EPERM);
-	expect_errno("a capability",
-		     setxattr(mem, "security.capability", capability, sizeof(capability), 0),
-		     EOPNOTSUPP);
-	expect_errno("chmod of a directory", chmod(dir, 0700), EPERM);
-	expect_errno("chown", chown(mem, 1, 1), EPERM);
-	expect_errno("utimensat", utimensat(AT_FDCWD, mem, times, 0), EPERM);
+	refuse_attributes(dir, mem);
 	expect_errno("truncate of mem", truncate(mem, 0), EROFS);
 	expect_errno("truncate of a directory", truncate(dir, 0), EISDIR);
 	expect_errno("open of a directory for writing", open(dir, O_RDWR), EISDIR);
