@@ -23,6 +23,7 @@ void session_fill_reach(struct session *s, uint64_t start, uint64_t end)
 		return;
 	counter_add(&s->counters->fill_bytes, end - start);
 	s->fill_va = end;
+	s->fill_ns = 0; /* what it waited for has come */
 }
 
 /*
@@ -105,6 +106,8 @@ enum end session_fill(struct session *s)
 		session_fill_reach(s, run.va, va);
 		if (va < run.va + run.len)
 			break; /* a removal is to be read first */
+		if (uffd_has_messages(s->with.uffd))
+			break; /* a fault, it may be */
 		room -= MIN(room, run.len);
 	}
 	if (later && !s->fill_ns)

@@ -102,6 +102,13 @@ struct uffd_outcome uffd_zero(int uffd, uint64_t va, uint64_t len)
 	return outcome(r, errno, zero.zeropage);
 }
 
+bool uffd_has_messages(int uffd)
+{
+	struct pollfd p = {.fd = uffd, .events = POLLIN};
+
+	return poll(&p, 1, 0) > 0;
+}
+
 bool uffd_removal_pending(int uffd)
 {
 	/* no page can be installed there, but EAGAIN is what is looked for first */

@@ -67,6 +67,9 @@ struct uffd_outcome uffd_zero(int uffd, uint64_t va, uint64_t len);
 /* Lets who waits for a page of [va, va + len) try again. -errno of ioctl(2). */
 int uffd_wake(int uffd, uint64_t va, uint64_t len) MUST_CHECK;
 
+/* Whether messages wait to be read. */
+bool uffd_has_messages(int uffd);
+
 /* Whether a removal has begun that has not gone on yet, be its message read, queued
  * or only about to be queued. */
 bool uffd_removal_pending(int uffd);

@@ -26,19 +26,21 @@ static atomic_uint reads[PAGES];  /* that began with that page */
 static atomic_bool hangs[PAGES];  /* such a read waits for as long */
 static atomic_size_t bad = PAGES; /* no read that holds it succeeds */
 static atomic_bool lost;	  /* reads say that the file system has gone */
+static atomic_uint read_ms;	  /* that long a read takes */
 
 int __real_source_read(const struct source *source, int fd, uint64_t off, uint64_t len, void *buf);
 int __wrap_source_read(const struct source *source, int fd, uint64_t off, uint64_t len, void *buf);
 
 int __wrap_source_read(const struct source *source, int fd, uint64_t off, uint64_t len, void *buf)
 {
+	uint64_t until = clock_monotonic_ns() + read_ms * NS_PER_MS;
 	bool gone = lost;
 	int r = __real_source_read(source, fd, off, len, buf);
 
 	reads[off / P]++;
 	if (off / P <= bad && bad < (off + len) / P)
 		return fail_with(-EIO, "a page is bad");
-	while (hangs[off / P])
+	while (hangs[off / P] || clock_monotonic_ns() < until)
 		sched_yield();
 	return gone ? fail_with(-ENOTCONN, "the test says so") : r;
 }
@@ -218,6 +220,28 @@ START_TEST(fill_goes_on_after_a_slow_read)
 	ck_assert_uint_eq(f.shared->counters.fill_bytes, PAGES * P);
 	for (size_t i = 0; i < PAGES; i++)
 		ck_assert_int_eq(*page(i), of_image(i));
+}
+END_TEST
+
+/* Pages of data and removed ones in turn, so that each page is a read of its own. */
+static void tear(void)
+{
+	for (size_t i = 1; i < HOLE; i += 2)
+		bitmap_set(&f.shared->removed, i, 1);
+}
+
+/* A source that answers is not given up, however long all of it takes. */
+START_TEST(fill_of_a_slow_source_takes_its_time)
+{
+	if (!fresh())
+		return;
+	tear();
+	read_ms = 12; /* each costs the lead; all of them more than the patience */
+	f.timeout_ns = 150 * NS_PER_MS;
+	start_with(true);
+	ends_by_itself(END_FILLED);
+	for (size_t i = 0; i < PAGES; i++)
+		ck_assert_int_eq(*page(i), i % 2 || i >= HOLE ? 0 : of_image(i));
 }
 END_TEST
 
@@ -515,9 +539,9 @@ END_TEST
 UNIT_MAIN("session-source", a_slow_read_holds_up_its_page_only,
 	  what_is_being_read_is_not_read_again, a_removal_wins_over_a_slow_read,
 	  hanging_reads_leave_somebody_to_serve, fill_goes_on_after_a_slow_read,
-	  a_slow_announcement_holds_up_nothing, fill_waits_for_a_lost_file,
-	  others_make_nobody_wait_longer, an_answer_begins_the_wait_anew, a_lost_file_is_waited_for,
-	  another_image_ends_it, nobody_to_open_it_again_ends_it,
-	  a_read_that_hangs_too_long_ends_it, a_file_lost_too_long_ends_it,
-	  who_was_stopped_has_not_waited, a_file_that_cannot_be_received_ends_it,
-	  a_bad_page_ends_who_asks_for_it)
+	  fill_of_a_slow_source_takes_its_time, a_slow_announcement_holds_up_nothing,
+	  fill_waits_for_a_lost_file, others_make_nobody_wait_longer,
+	  an_answer_begins_the_wait_anew, a_lost_file_is_waited_for, another_image_ends_it,
+	  nobody_to_open_it_again_ends_it, a_read_that_hangs_too_long_ends_it,
+	  a_file_lost_too_long_ends_it, who_was_stopped_has_not_waited,
+	  a_file_that_cannot_be_received_ends_it, a_bad_page_ends_who_asks_for_it)
