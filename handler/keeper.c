@@ -338,6 +338,9 @@ static bool has_room(const struct keeper *k)
 
 	if (n >= MACHINES_MOST || k->nlingering >= LINGERING_MOST)
 		return false;
+	/* poll(2) takes no more entries than there may be descriptors */
+	if (k->nmachines > 0 && MACHINE_WATCHES * (k->nmachines + 1) > k->fds_most)
+		return false;
 	return fds <= k->fds_most || n == 0;
 }
 
