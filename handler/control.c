@@ -20,7 +20,7 @@
 struct client {
 	int fd; /* owned; -1: nobody */
 	uint64_t number;
-	char line[CONTROL_LINE_MOST];
+	char line[CONTROL_LINE_MOST + 1]; /* and its newline */
 	size_t line_len;
 	char *answer; /* owned; NULL: none is on its way */
 	size_t answer_len;

@@ -177,13 +177,17 @@ char *request_answer(void *arg, const char *line, size_t len)
 {
 	struct keeper *k = arg;
 	json_error_t why;
-	AUTO_JSON json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &why);
+	bool fits = len <= CONTROL_LINE_MOST;
+	AUTO_JSON json_t *request =
+		fits ? json_loadb(line, len, JSON_REJECT_DUPLICATES, &why) : NULL;
 	AUTO_JSON json_t *document = NULL;
 	json_t *result = NULL;
 	int err = 0;
 
 	if (request)
 		result = result_of(k, request, &err);
+	else if (!fits)
+		err = fail_with(-EINVAL, "a request has at most %d bytes", CONTROL_LINE_MOST);
 	else
 		err = fail_with(-EINVAL, "not JSON: %s", why.text);
 	if (!result)

@@ -56,6 +56,12 @@ sed -n 3p answers | grep -q '"worker"' || fail "the third answer: $(cat answers)
 head -c 100000 /dev/zero | tr '\0' ' ' | ask control - >answer 2>/dev/null
 ! grep -q '"ok":true' answer || fail "an endless line was taken: $(cat answer)"
 
+# what is too long is refused, whatever its beginning says
+printf '%-4096sgarbage\n' '{"request":"stop"}' | ask control - >answer 2>/dev/null
+expect_text "a request has at most 4096 bytes" answer
+printf '%-4096s\n{"request":"status"}\n' '{"request":"status"}' | ask control - >answer || fail "4096 bytes"
+[ "$(grep -c '"ok":true' answer)" = 2 ] || fail "4096 bytes and one more: $(cat answer)"
+
 # more clients than there are places, none of which says a word or reads one
 mkfifo hold
 exec 7<>hold
