@@ -96,6 +96,9 @@ struct draft {
 	} vmstate;
 };
 
+/* Takes lock for who answers the kernel: where it has to wait for it, index_on_wait is told. */
+void draft_lock(struct draft *draft, struct pages *pages);
+
 /* With lock held. */
 void draft_view_drop(struct draft *draft);
 void draft_stored_unref(struct stored *stored);

@@ -29,14 +29,22 @@ static enum overlay_kind find(const struct draft *draft, uint64_t pgno, const vo
 	return kind;
 }
 
+void draft_lock(struct draft *draft, struct pages *pages)
+{
+	if (pthread_mutex_trylock(&draft->lock) == 0)
+		return;
+	index_waits(pages_index(pages));
+	pthread_mutex_lock(&draft->lock);
+}
+
 /* Copies what overlays have of count pages, marks it in have, and returns the map for
  * the rest: all of one moment. */
-static struct stored *copy_new(struct draft *draft, uint64_t pgno, size_t count, char *buf,
-			       bool *have)
+static struct stored *copy_new(struct draft *draft, struct pages *pages, uint64_t pgno,
+			       size_t count, char *buf, bool *have)
 {
 	struct stored *stored;
 
-	pthread_mutex_lock(&draft->lock);
+	draft_lock(draft, pages);
 	for (size_t i = 0; i < count; i++) {
 		const void *plain;
 		enum overlay_kind kind = find(draft, pgno + i, &plain);
@@ -53,9 +61,9 @@ static struct stored *copy_new(struct draft *draft, uint64_t pgno, size_t count,
 	return stored;
 }
 
-static void put_stored(struct draft *draft, struct stored *stored)
+static void put_stored(struct draft *draft, struct pages *pages, struct stored *stored)
 {
-	pthread_mutex_lock(&draft->lock);
+	draft_lock(draft, pages);
 	draft_stored_unref(stored);
 	pthread_mutex_unlock(&draft->lock);
 }
@@ -83,7 +91,7 @@ static bool is_replaced(struct draft *draft, struct pages *pages, const struct s
 	bool is_ours;
 	int r;
 
-	pthread_mutex_lock(&draft->lock);
+	draft_lock(draft, pages);
 	is_ours = draft->may_write;
 	changed = draft->stored != before;
 	pthread_mutex_unlock(&draft->lock);
@@ -107,7 +115,7 @@ static int read_chunk(struct draft *draft, struct pages *pages, uint64_t pgno, s
 	int r = -EBADMSG;
 
 	for (int tries = 0; r == -EBADMSG && tries < READ_TRIES; tries++) {
-		struct stored *stored = copy_new(draft, pgno, count, buf, have);
+		struct stored *stored = copy_new(draft, pages, pgno, count, buf, have);
 		char text[FAIL_TEXT_MAX];
 		bool again = false;
 
@@ -117,7 +125,7 @@ static int read_chunk(struct draft *draft, struct pages *pages, uint64_t pgno, s
 			again = is_replaced(draft, pages, stored);
 			r = fail_with(r, "%s: %s", draft->name, text);
 		}
-		put_stored(draft, stored);
+		put_stored(draft, pages, stored);
 		if (!again)
 			break;
 	}

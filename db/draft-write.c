@@ -129,7 +129,7 @@ static int change_try(struct draft *draft, struct pages *pages, struct change *c
 	uint64_t swaps;
 	int r;
 
-	pthread_mutex_lock(&draft->lock);
+	draft_lock(draft, pages);
 	swaps = draft->swaps;
 	pthread_mutex_unlock(&draft->lock);
 	r = part_read(draft, pages, &change->head);
@@ -137,7 +137,7 @@ static int change_try(struct draft *draft, struct pages *pages, struct change *c
 		r = part_read(draft, pages, &change->tail);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&draft->lock);
+	draft_lock(draft, pages);
 	if (part_settle(draft, &change->head, swaps) && part_settle(draft, &change->tail, swaps)) {
 		r = apply(draft, change);
 		r = r < 0 ? r : 1;
