@@ -23,6 +23,7 @@
 #include "db/pack-cache.h"
 #include "db/pack-make.h"
 #include "db/page.h"
+#include "db/read-ahead.h"
 #include "db/rows.h"
 #include "db/sql.h"
 #include "db/store-private.h"
@@ -65,6 +66,7 @@ struct repack {
 	bool writing;
 	struct entry last;    /* the block that was copied last, where its rows follow */
 	uint64_t last_offset; /* in the new pack; 0: none */
+	struct read_ahead ahead;
 	size_t nmoves;
 	struct move moves[GC_STEP_ROWS]; /* all of one old pack, into the writer's */
 };
@@ -258,6 +260,7 @@ static int block_read(struct repack *repack, const struct entry *entry, void *pa
 	r = pack_cache_get(store, row->pack, &handle);
 	if (r < 0)
 		return r == -ENOENT ? fail_with(-EBADMSG, "%s", fail_text(r)) : r;
+	read_ahead_follow(&repack->ahead, handle.fd, row->pack, row->offset, row->length);
 	n = io_pread_full(handle.fd, packed, row->length, row->offset);
 	pack_cache_put(store, &handle);
 	if (n < 0)

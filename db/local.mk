@@ -59,6 +59,7 @@ libdb_a_SOURCES = \
 	db/pages-private.h \
 	db/parent.c db/parent.h \
 	db/pending.c db/pending.h \
+	db/read-ahead.c db/read-ahead.h \
 	db/reader.c db/reader.h \
 	db/recent.c db/recent.h \
 	db/places.c db/places.h \

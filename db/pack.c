@@ -17,6 +17,7 @@
 
 #include "base/fail.h"
 #include "base/io.h"
+#include "db/read-ahead.h"
 #include "db/store-private.h"
 
 #define BUFFER_BYTES (256U << 10)
@@ -75,6 +76,7 @@ int pack_open(const struct store *store, uint32_t number, int *ret_fd)
 		return fail_with(-errno, "pack %" PRIu32 ": %s", number, strerror(errno));
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return fail_with(-EBADMSG, "pack %" PRIu32 " is not a file", number);
+	read_ahead_own(fd); /* before the first read, which would leave a mark to go on at */
 	n = io_pread_full(fd, &found, sizeof(found), 0);
 	if (n < 0)
 		return fail_with((int)n, "pack %" PRIu32 ": %s", number, strerror((int)-n));

@@ -34,7 +34,8 @@
 /* Writes the path of a pack; path has room for PATH_MAX bytes. */
 void pack_path(const struct store *store, uint32_t number, char *path);
 
-/* Opens a pack for reading and proves its header; the caller closes *ret_fd.
+/* Opens a pack for reading and proves its header; the caller closes *ret_fd. The kernel
+ * reads nothing ahead of it: see db/read-ahead.h.
  * -ENOENT where there is none, -EBADMSG where it is another's or cut short. */
 int pack_open(const struct store *store, uint32_t number, int *ret_fd) MUST_CHECK;
 

@@ -17,6 +17,7 @@
 #include "base/io.h"
 #include "db/pack-cache.h"
 #include "db/pages-private.h"
+#include "db/read-ahead.h"
 #include "db/rows.h"
 #include "db/store-private.h"
 
@@ -24,6 +25,7 @@
 
 struct pages {
 	struct index *index; /* borrowed */
+	struct read_ahead ahead;
 	struct page_row rows[BATCH_PAGES];
 	char span[BATCH_PAGES * PAGE_BYTES];
 };
@@ -35,6 +37,7 @@ int pages_open(struct index *index, struct pages **ret_pages)
 	if (!pages)
 		return fail_with(-ENOMEM, "out of memory");
 	pages->index = index;
+	pages->ahead = (struct read_ahead){.pack = 0};
 	*ret_pages = pages;
 	return 0;
 }
@@ -80,6 +83,7 @@ static int pread_exactly(struct pages *pages, uint32_t pack, uint64_t off, void 
 
 	if (r < 0)
 		return r;
+	read_ahead_follow(&pages->ahead, handle.fd, pack, off, len);
 	n = pread_telling(pages->index, handle.fd, buf, len, off);
 	pack_cache_put(index_store(pages->index), &handle);
 	if (n < 0)
