@@ -151,6 +151,7 @@ static int cluster_read(struct index *index, const struct stretch *stretch, size
 	AUTO_RESET sqlite3_stmt *query = NULL;
 	const struct stretch *end = stretch + n;
 	uint32_t done = 0;
+	uint64_t last = 0;
 	int r = sql_get(index, sql, &query);
 
 	if (r < 0)
@@ -160,8 +161,10 @@ static int cluster_read(struct index *index, const struct stretch *stretch, size
 	while (stretch < end && (r = sql_step(index, query)) > 0) {
 		uint64_t id = sql_column(query, 0);
 
-		if (id > stretch->id + done)
+		/* a damaged b-tree may come back to where it was, for ever */
+		if (id > stretch->id + done || id <= last)
 			break;
+		last = id;
 		if (id < stretch->id + done) /* of a gap */
 			continue;
 		hashes[stretch->at + done] = sql_column(query, 1);
