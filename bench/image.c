@@ -159,6 +159,24 @@ int image_change(struct image *image, const char *path, uint64_t seed, unsigned 
 	return r;
 }
 
+/* The data pages of the image, from page first of the file on. */
+static int pages_write(int fd, const char *path, uint64_t first, const struct image *image)
+{
+	int r = 0;
+
+	for (uint64_t pgno = 0; r == 0 && pgno < image->size / PAGE; pgno++)
+		r = page_write(fd, path, first + pgno, image->bytes + pgno * PAGE);
+	return r;
+}
+
+int image_join(const char *path, const struct image *a, const struct image *b)
+{
+	AUTO_CLOSE int fd = file_new(path, 2 * (a->size + b->size));
+	int r = fd < 0 ? fd : pages_write(fd, path, 0, a);
+
+	return r < 0 ? r : pages_write(fd, path, a->size / PAGE, b);
+}
+
 static int bytes_read(const char *path, struct image *image)
 {
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);

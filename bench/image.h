@@ -52,6 +52,10 @@ int image_make_runs(const char *path, uint64_t seed, uint64_t size,
 int image_change(struct image *image, const char *path, uint64_t seed,
 		 unsigned int percent) MUST_CHECK;
 
+/* One image behind the other, and as much again of holes, at path: a machine that uses
+ * half of its memory, and has some of it twice. */
+int image_join(const char *path, const struct image *a, const struct image *b) MUST_CHECK;
+
 /* Reads the file at path. */
 int image_load(const char *path, struct image *ret) MUST_CHECK;
 void image_free(struct image *image);
