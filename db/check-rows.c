@@ -186,14 +186,14 @@ static int check_row(struct check *check, uint64_t id, const struct page_row *ro
 	return 0;
 }
 
-struct row_batch {
+struct listed {
 	size_t n;
 	uint64_t ids[BATCH_ROWS];
 	struct page_row rows[BATCH_ROWS];
 };
 
 /* In batches, so that no read transaction lasts while packs are read. */
-static int rows_fetch(struct check *check, uint64_t after, struct row_batch *batch)
+static int rows_fetch(struct check *check, uint64_t after, struct listed *listed)
 {
 	static const char sql[] =
 		"SELECT id, hash, pack, offset, length FROM page WHERE id > ?1 "
@@ -202,7 +202,7 @@ static int rows_fetch(struct check *check, uint64_t after, struct row_batch *bat
 	AUTO_RESET sqlite3_stmt *query = NULL;
 	int r = sql_get(check->index, sql, &query);
 
-	batch->n = 0;
+	listed->n = 0;
 	if (r < 0)
 		return r;
 	sql_bind(query, 1, after);
@@ -217,26 +217,26 @@ static int rows_fetch(struct check *check, uint64_t after, struct row_batch *bat
 					 ": the rows behind it are not looked at",
 					 id, after);
 		after = id;
-		batch->ids[batch->n] = id;
-		batch->rows[batch->n++] = rows_parse(query, 1);
+		listed->ids[listed->n] = id;
+		listed->rows[listed->n++] = rows_parse(query, 1);
 	}
 	return r;
 }
 
 int check_rows(struct check *check)
 {
-	AUTO_FREE struct row_batch *batch = malloc(sizeof(*batch));
+	AUTO_FREE struct listed *listed = malloc(sizeof(*listed));
 	uint64_t after = 0;
-	int r = batch ? 0 : fail_with(-ENOMEM, "out of memory");
+	int r = listed ? 0 : fail_with(-ENOMEM, "out of memory");
 
 	do {
 		if (r == 0)
-			r = rows_fetch(check, after, batch);
-		for (size_t i = 0; r == 0 && i < batch->n; i++)
-			r = check_row(check, batch->ids[i], &batch->rows[i]);
-		if (r == 0 && batch->n > 0)
-			after = batch->ids[batch->n - 1];
-	} while (r == 0 && batch->n > 0);
+			r = rows_fetch(check, after, listed);
+		for (size_t i = 0; r == 0 && i < listed->n; i++)
+			r = check_row(check, listed->ids[i], &listed->rows[i]);
+		if (r == 0 && listed->n > 0)
+			after = listed->ids[listed->n - 1];
+	} while (r == 0 && listed->n > 0);
 	tell_run(check);
 	return check_found_in_index(check, r);
 }
