@@ -78,9 +78,10 @@ static void follow_window(struct lead *lead, struct led *led)
 void lead_received(struct lead *lead, struct led *led, int fd)
 {
 	if (!led->found) {
-		uint64_t now = clock_monotonic_ns();
+		uint64_t now;
 
 		pthread_mutex_lock(&lead->lock);
+		now = clock_monotonic_ns(); /* with the lock: not before what others noted */
 		if (lead->leader == led) {
 			lead->sleeps = false;
 			spin_learn(&lead->spin, now - led->since_ns);
@@ -105,6 +106,7 @@ void lead_give(struct lead *lead, struct led *led)
 	led->leads = false;
 	pthread_mutex_lock(&lead->lock);
 	lead->leader = NULL;
+	lead->since_ns = clock_monotonic_ns();
 	if (lead->resting > 0)
 		pthread_cond_signal(&lead->changed);
 	pthread_mutex_unlock(&lead->lock);
