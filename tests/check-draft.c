@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "db/attachment.h"
@@ -360,7 +361,60 @@ START_TEST(pages_are_never_mixed)
 }
 END_TEST
 
+static atomic_bool told;
+
+static void tell(void *argument)
+{
+	(void)argument;
+	atomic_store(&told, true);
+}
+
+static void *read_a_page(void *argument)
+{
+	char page[PAGE_BYTES];
+	int r = draft_read(draft, fixture_pages, 0, page, sizeof(page));
+
+	(void)argument;
+	return (void *)(intptr_t)r;
+}
+
+static void *write_a_page(void *argument)
+{
+	(void)argument;
+	return (void *)(intptr_t)draft_write(draft, fixture_pages, 0, base, PAGE_BYTES);
+}
+
+/* Who answers the kernel hears of it before it waits for others of the draft. */
+START_TEST(a_draft_in_use_is_a_wait)
+{
+	void *(*const uses[])(void *) = {read_a_page, write_a_page};
+
+	setup();
+	index_on_wait(fixture_index, tell, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(uses); i++) {
+		pthread_t thread;
+		void *r;
+
+		ck_assert_ptr_null(uses[i](NULL)); /* its rows are in memory then */
+		atomic_store(&told, false);
+		ck_assert_ptr_null(uses[i](NULL));
+		ck_assert(!told);
+		pthread_mutex_lock(&draft->lock);
+		ck_assert_int_eq(pthread_create(&thread, NULL, uses[i], NULL), 0);
+		while (!atomic_load(&told))
+			sched_yield();
+		pthread_mutex_unlock(&draft->lock);
+		ck_assert_int_eq(pthread_join(thread, &r), 0);
+		ck_assert_ptr_null(r);
+	}
+	index_on_wait(fixture_index, NULL, NULL);
+	close_draft();
+	teardown();
+}
+END_TEST
+
 UNIT_MAIN("draft", a_few_pages_are_pending, many_pages_go_to_a_pack,
 	  old_contents_cost_no_bytes_but_are_in_the_layer, everything_zero_keeps_the_size,
 	  random_changes_are_read_and_kept, seal_proves_what_was_written,
-	  vmstate_is_the_parents_until_written, parts_of_a_page_are_not_lost, pages_are_never_mixed)
+	  vmstate_is_the_parents_until_written, parts_of_a_page_are_not_lost, pages_are_never_mixed,
+	  a_draft_in_use_is_a_wait)

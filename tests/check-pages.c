@@ -93,7 +93,7 @@ static size_t cached_until(int fd)
 	return until;
 }
 
-/* Takes the pack out of the page cache; false on a file system that is one. */
+/* Takes the pack out of the page cache; false, and says so, on a file system that is one. */
 static bool evict_pack(int *ret_fd)
 {
 	char path[128];
@@ -105,7 +105,10 @@ static bool evict_pack(int *ret_fd)
 	ck_assert_int_eq(fdatasync(fd), 0);
 	ck_assert_int_eq(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
 	*ret_fd = fd;
-	return cached_until(fd) == 0;
+	if (cached_until(fd) == 0)
+		return true;
+	puts("SKIP: what lies in /tmp cannot be taken out of the page cache");
+	return false;
 }
 
 START_TEST(the_disk_is_a_wait)

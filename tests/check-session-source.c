@@ -27,6 +27,7 @@ static atomic_bool hangs[PAGES];  /* such a read waits for as long */
 static atomic_size_t bad = PAGES; /* no read that holds it succeeds */
 static atomic_bool lost;	  /* reads say that the file system has gone */
 static atomic_uint read_ms;	  /* that long a read takes */
+static void (*in_read)(size_t i); /* called in a read that begins with that page */
 
 int __real_source_read(const struct source *source, int fd, uint64_t off, uint64_t len, void *buf);
 int __wrap_source_read(const struct source *source, int fd, uint64_t off, uint64_t len, void *buf);
@@ -38,6 +39,8 @@ int __wrap_source_read(const struct source *source, int fd, uint64_t off, uint64
 	int r = __real_source_read(source, fd, off, len, buf);
 
 	reads[off / P]++;
+	if (in_read)
+		in_read(off / P);
 	if (off / P <= bad && bad < (off + len) / P)
 		return fail_with(-EIO, "a page is bad");
 	while (hangs[off / P] || clock_monotonic_ns() < until)
@@ -242,6 +245,33 @@ START_TEST(fill_of_a_slow_source_takes_its_time)
 	ends_by_itself(END_FILLED);
 	for (size_t i = 0; i < PAGES; i++)
 		ck_assert_int_eq(*page(i), i % 2 || i >= HOLE ? 0 : of_image(i));
+}
+END_TEST
+
+static struct toucher faulter;
+static unsigned int reads_before; /* that began while its fault waited */
+
+/* A fault comes in the midst of a turn of --fill. */
+static void fault_in_between(size_t i)
+{
+	if (i == 2) {
+		touch(&faulter, page(HOLE));
+		pending_wait(1);
+	} else if (i > 2 && f.shared->counters.zero_pages == 0) {
+		reads_before++;
+	}
+}
+
+START_TEST(fill_lets_a_fault_in_between_its_reads)
+{
+	if (!fresh())
+		return;
+	tear();
+	in_read = fault_in_between;
+	start_with(true);
+	ends_by_itself(END_FILLED);
+	touched(&faulter, 0);
+	ck_assert_uint_eq(reads_before, 0);
 }
 END_TEST
 
@@ -547,9 +577,10 @@ END_TEST
 UNIT_MAIN("session-source", a_slow_read_holds_up_its_page_only,
 	  what_is_being_read_is_not_read_again, a_removal_wins_over_a_slow_read,
 	  hanging_reads_leave_somebody_to_serve, fill_goes_on_after_a_slow_read,
-	  fill_of_a_slow_source_takes_its_time, a_slow_announcement_holds_up_nothing,
-	  fill_waits_for_a_lost_file, others_make_nobody_wait_longer,
-	  an_answer_begins_the_wait_anew, a_lost_file_is_waited_for, another_image_ends_it,
-	  nobody_to_open_it_again_ends_it, a_read_that_hangs_too_long_ends_it,
-	  a_file_lost_too_long_ends_it, who_was_stopped_has_not_waited,
-	  a_file_that_cannot_be_received_ends_it, a_bad_page_ends_who_asks_for_it)
+	  fill_of_a_slow_source_takes_its_time, fill_lets_a_fault_in_between_its_reads,
+	  a_slow_announcement_holds_up_nothing, fill_waits_for_a_lost_file,
+	  others_make_nobody_wait_longer, an_answer_begins_the_wait_anew, a_lost_file_is_waited_for,
+	  another_image_ends_it, nobody_to_open_it_again_ends_it,
+	  a_read_that_hangs_too_long_ends_it, a_file_lost_too_long_ends_it,
+	  who_was_stopped_has_not_waited, a_file_that_cannot_be_received_ends_it,
+	  a_bad_page_ends_who_asks_for_it)
