@@ -279,6 +279,8 @@ static void signals_take(struct keeper *k)
 	struct signalfd_siginfo info;
 
 	while (read(k->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGCHLD)
+			continue; /* every turn has waited for who has ended */
 		if (info.ssi_signo == SIGUSR1)
 			stats_report(k);
 		else /* the first asks as --on-stop says, a second one ends it */
@@ -294,9 +296,9 @@ static void signals_take(struct keeper *k)
  */
 static int signals_open(struct keeper *k)
 {
-	static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1};
-	static const int left[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,  SIGTRAP, SIGSYS,
-				   SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGCHLD};
+	static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGCHLD};
+	static const int left[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,  SIGTRAP,
+				   SIGSYS,  SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT};
 	sigset_t blocked;
 	sigset_t set;
 
