@@ -315,6 +315,7 @@ int main(int argc, char **argv)
 	/* a closed pipe and a file size limit are errors of write(2), to be told */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL); /* ignored, as it may be inherited, no child can be waited for */
 	log_init("pagoda", LOG_LEVEL_INFO);
 	cli.json = asks_for_json(argc, argv);
 	r = run(&cli, argc, argv);

@@ -305,6 +305,7 @@ int main(int argc, char **argv)
 	int r;
 
 	daemon_own_descriptors();
+	signal(SIGCHLD, SIG_DFL); /* ignored, as it may be inherited, no child can be waited for */
 	log_init("pagodafs", LOG_LEVEL_INFO);
 	r = parse(argc, argv, &request);
 	if (r > 0)

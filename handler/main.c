@@ -193,6 +193,7 @@ int main(int argc, char **argv)
 	descriptors_fill();
 	log_init("pagoda-handler", LOG_LEVEL_INFO);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL); /* ignored, as it may be inherited, no child can be waited for */
 	allow_default(&args.keeper.allow);
 	operand = options_parse(rows, &args, argc, argv, false);
 	if (operand < 0)

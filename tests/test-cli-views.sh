@@ -85,6 +85,12 @@ expect 4 pagoda -s nowhere mount view 2>err
 pagoda --json -s nowhere mount view >out.json
 [ "$(json-get out.json error code)" = 4 ] || fail "mount --json: $(cat out.json)"
 
+# from who ignores the end of its children
+env --ignore-signal=CHLD "$top_builddir/pagoda" mount view || fail "mount with SIGCHLD ignored"
+env --ignore-signal=CHLD "$top_builddir/pagoda" umount view || fail "umount with SIGCHLD ignored"
+env --ignore-signal=CHLD "$top_builddir/pagoda" mount view -o nonsense 2>err && fail "a nonsense option was accepted"
+expect_text nonsense err
+
 # --foreground: this process is the daemon
 "$top_builddir/pagoda" mount view --foreground &
 pid=$!
@@ -98,7 +104,7 @@ ended $pid
 pagoda mount view || fail mount
 exec 5<view/image/mem
 kill -KILL "$(daemon_pid)"
-while ls view >/dev/null 2>&1; do :; done
+eventually not ls view >/dev/null 2>&1 || fail "the view does not end"
 pagoda umount view || fail "umount of a dead view"
 exec 5<&-
 is_mounted && fail "the dead view is still mounted"
@@ -131,7 +137,7 @@ say "a view whose daemon is stopped is no reason to hang"
 pagoda -s store mount view || fail "mount"
 daemon=$("$top_builddir/tests/view-probe" pid view) || fail "no pid"
 started "$daemon"
-kill -STOP "$daemon"
+stop_process "$daemon"
 expect 5 timeout 30 "$top_builddir/pagoda" umount view 2>err
 kill -CONT "$daemon"
 expect_text 'has not answered' err

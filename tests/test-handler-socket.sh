@@ -89,6 +89,17 @@ expect_right
 kill -TERM "$handler_pid"
 expect_end 0 "$handler_pid"
 
+# by who ignores the end of its children: it learns how a worker has ended all the same
+launcher='env --ignore-signal=CHLD'
+start_handler socket image --fill 2>log
+launcher=
+start_client -i image -s socket --wait --all
+expect_logged filled log
+go_on
+expect_right
+kill -TERM "$handler_pid"
+expect_end 0 "$handler_pid"
+
 # Whoever can open the directory can lock it: that holds up neither start nor end,
 # and the socket that stays is taken over.
 if command -v flock >/dev/null; then
@@ -110,7 +121,7 @@ fi
 # users
 start_handler socket image --allow-uid 12345,54321 2>log
 # it gave its memory away before anyone looked, and must not run on with zeros
-kill -STOP "$handler_pid"
+stop_process "$handler_pid"
 start_client -i image -s socket --wait --close-uffd --all
 kill -CONT "$handler_pid"
 expect_end 137 "$client_pid"
