@@ -6,6 +6,7 @@
  *   await SECONDS text FILE TEXT     FILE holds the text; it may not exist yet
  *   await SECONDS children PID N     the process has N children; N+: or more
  *   await SECONDS fds PID N          ... that many descriptors
+ *   await SECONDS threads PID N      ... that many threads
  *   await SECONDS closed PID FD      ... that descriptor no more
  *   await SECONDS state PID LETTERS  ... one of these states (proc_pid_stat(5));
  *                                    X where there is no such process
@@ -91,13 +92,14 @@ static bool children_look(const struct wish *wish, char **ret_found)
 	return count_is(n, wish->want, ret_found);
 }
 
-static bool fds_look(const struct wish *wish, char **ret_found)
+/* Of what one directory of the process has: entries_look(wish, "fd", &found) */
+static bool entries_look(const struct wish *wish, const char *name, char **ret_found)
 {
 	AUTO_FREE char *path = NULL;
 	unsigned long n = 0;
 	DIR *dir;
 
-	if (asprintf(&path, "/proc/%s/fd", wish->subject) < 0)
+	if (asprintf(&path, "/proc/%s/%s", wish->subject, name) < 0)
 		err(2, "out of memory");
 	dir = opendir(path);
 	if (!dir)
@@ -106,6 +108,16 @@ static bool fds_look(const struct wish *wish, char **ret_found)
 		n += entry->d_name[0] != '.';
 	closedir(dir);
 	return count_is(n, wish->want, ret_found);
+}
+
+static bool fds_look(const struct wish *wish, char **ret_found)
+{
+	return entries_look(wish, "fd", ret_found);
+}
+
+static bool threads_look(const struct wish *wish, char **ret_found)
+{
+	return entries_look(wish, "task", ret_found);
 }
 
 static bool closed_look(const struct wish *wish, char **ret_found)
@@ -214,8 +226,8 @@ int main(int argc, char **argv)
 		const char *name;
 		look_fn *look;
 	} wishes[] = {
-		{"text", text_look},	 {"children", children_look}, {"fds", fds_look},
-		{"closed", closed_look}, {"state", state_look},
+		{"text", text_look},	   {"children", children_look}, {"fds", fds_look},
+		{"threads", threads_look}, {"closed", closed_look},	{"state", state_look},
 	};
 
 	if (argc == 3 && strcmp(argv[2], "line") == 0)
@@ -224,5 +236,6 @@ int main(int argc, char **argv)
 		if (strcmp(argv[2], wishes[i].name) == 0)
 			return await(wishes[i].look, &(struct wish){argv[3], argv[4]},
 				     strtoul(argv[1], NULL, 10));
-	errx(2, "usage: await SECONDS text|children|fds|closed|state SUBJECT WANT, or line");
+	errx(2,
+	     "usage: await SECONDS text|children|fds|threads|closed|state SUBJECT WANT, or line");
 }

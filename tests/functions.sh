@@ -38,6 +38,8 @@ cleanup() {
 	for pid in $pids; do
 		wait "$pid" 2>/dev/null
 	done
+	# what fail said into a file, as in: expect 3 COMMAND 2>err
+	[ $status -eq 0 ] || grep -h -s -D skip '^FAIL: ' "$work"/* >&2
 	# umount -l of a busy tree: the daemon may still be writing
 	rm -rf --one-file-system "$work"
 	exit $status
@@ -75,6 +77,28 @@ expect_text() {
 		fail "'$1' is not in $2"
 	}
 }
+
+# For what comes by itself: what has not come within so many seconds fails the test.
+patience=60
+
+# Tries the command until it succeeds, for what nothing tells of; 1 when patience is over:
+# eventually [ -e FILE ]
+eventually() {
+	read -r until_ _ </proc/uptime
+	until_=$((${until_%.*} + patience))
+	until "$@"; do
+		read -r now_ _ </proc/uptime
+		[ "${now_%.*}" -le $until_ ] || return 1
+	done
+}
+not() { ! "$@"; }
+
+# Stops a process, and returns when each of its threads stands still.
+stop_process() {
+	kill -STOP "$1" || fail "process $1 has ended"
+	eventually not has_thread_running "$1" || fail "process $1 does not stop"
+}
+has_thread_running() { cat "/proc/$1/task"/*/status | grep '^State:' | grep -qv '[TZ] ('; }
 
 # Chance that PAGODA_SEED repeats, for so many rounds: by_chance ROUNDS LONG_ROUNDS
 by_chance() {

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# For the tests of pagoda-handler; after functions.sh. Nothing here waits for ever:
-# what does not come within $patience seconds fails the test.
+# For the tests of pagoda-handler; after functions.sh.
 await=$top_builddir/tests/await
-patience=60
 
 # An image of that many MiB, random bytes with holes: make_image FILE MIB
 make_image() {
@@ -60,6 +58,16 @@ workers_of() { cat "/proc/$1/task/$1/children"; }
 # expect_workers 2 PID
 expect_workers() {
 	"$await" $patience children "$2" "$1" || fail "the handler has not $1 workers"
+}
+
+# So do these workers serve: what is done to one that has just begun meets a copy of the
+# keeper, with all of its descriptors. A crew is the last that a worker gets.
+# expect_serving 2 PID
+expect_serving() {
+	expect_workers "$1" "$2"
+	for pid_ in $(workers_of "$2"); do
+		"$await" $patience threads "$pid_" 2+ || fail "worker $pid_ does not serve"
+	done
 }
 
 # The handler says so, within some seconds: expect_logged TEXT LOG

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lie PID N: stops a worker and says to its keeper, in its place, N times that the source
- * is lost, each time when the last one was answered. Prints how many milliseconds that took.
+ * lie PID N: in the place of a worker, which is stopped, says to its keeper N times that the
+ * source is lost, each time when the last one was answered. Prints how many milliseconds
+ * that took.
  *
  * lie PID twice | end | unknown: says it twice in a row; that it has ended, which it has
  * not; a number that means nothing. Exit code 77: not allowed.
@@ -11,7 +12,6 @@
 #include <err.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +28,7 @@
 static int channel_of(pid_t pid)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	int channel = -1;
 
 	for (int i = 3; pidfd >= 0 && i < FDS_MOST; i++) {
 		int fd = (int)syscall(SYS_pidfd_getfd, pidfd, i, 0);
@@ -35,12 +36,17 @@ static int channel_of(pid_t pid)
 		int type = 0;
 
 		if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
-		    type == SOCK_SEQPACKET)
-			return fd;
-		if (fd >= 0)
+		    type == SOCK_SEQPACKET) {
+			if (channel >= 0)
+				errx(1, "process %d has more channels than one", (int)pid);
+			channel = fd;
+		} else if (fd >= 0) {
 			close(fd);
+		}
 	}
-	err(77, "the channel of process %d", (int)pid);
+	if (channel < 0)
+		err(77, "the channel of process %d", (int)pid);
+	return channel;
 }
 
 static void say(int channel, uint32_t kind, uint32_t generation)
@@ -56,9 +62,12 @@ static uint32_t hear(int channel)
 	struct pollfd p = {.fd = channel, .events = POLLIN};
 	struct channel_message message;
 
-	if (poll(&p, 1, 60000) != 1 || channel_receive(channel, &message) != 1 ||
-	    message.kind != CHANNEL_FILE)
-		errx(1, "the keeper gives no file");
+	if (poll(&p, 1, 60000) != 1)
+		errx(1, "the keeper does not answer");
+	if (channel_receive(channel, &message) != 1)
+		errx(1, "the keeper has closed the channel");
+	if (message.kind != CHANNEL_FILE)
+		errx(1, "the keeper gives no file but %" PRIu32, message.kind);
 	close(message.fd);
 	return message.generation;
 }
@@ -83,8 +92,6 @@ int main(int argc, char **argv)
 
 	if (pid <= 0)
 		errx(2, "usage: lie PID N|twice|end|unknown");
-	if (kill(pid, SIGSTOP) < 0)
-		err(77, "process %d", (int)pid);
 	channel = channel_of(pid);
 	if (strcmp(what, "end") == 0) {
 		say(channel, CHANNEL_ENDED, 0);

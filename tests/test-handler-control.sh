@@ -95,11 +95,8 @@ expect_answer false "{\"request\":\"stop\",\"machine\":$victim}" ok
 ask socket - <hold >/dev/null 2>&1 7>&- &
 silent=$!
 started $silent
-tries=0
-until ask control "{\"request\":\"machines\",\"machine\":$silent}" | grep -q waiting; do
-	tries=$((tries + 1))
-	[ $tries -lt 10000 ] || fail "it does not connect"
-done
+waits() { ask control "{\"request\":\"machines\",\"machine\":$1}" | grep -q waiting; }
+eventually waits $silent || fail "it does not connect"
 expect_answer "process $silent has sent no memory yet" \
 	"{\"request\":\"stop\",\"machine\":$silent}" error
 kill $silent

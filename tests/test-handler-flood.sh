@@ -16,7 +16,7 @@ flood_prepare() {
 	expect_workers 4 "$handler_pid"
 	others=$(workers_of "$handler_pid")
 	start_client -i image -s socket --wait --flood $flood --hold --all "$@"
-	expect_workers 5 "$handler_pid"
+	expect_serving 5 "$handler_pid"
 	for worker in $(workers_of "$handler_pid"); do
 		case " $others" in *" $worker "*) ;; *) break ;; esac
 	done

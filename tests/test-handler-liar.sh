@@ -19,13 +19,15 @@ end() {
 	expect_end 0 "$handler_pid"
 }
 
-# A machine, and the worker that is its own.
+# A machine, and the worker that is its own: it is stopped with all of its threads, as each
+# could read what the keeper answers us.
 victim() {
 	start_client -i image -s socket --wait --all
-	expect_workers 3 "$handler_pid"
+	expect_serving 3 "$handler_pid"
 	for pid_ in $(workers_of "$handler_pid"); do
 		case " $bystanders_workers" in *" $pid_ "*) ;; *) worker=$pid_ ;; esac
 	done
+	stop_process "$worker"
 }
 lie() {
 	"$top_builddir/tests/lie" "$worker" "$1" >lied 2>&1
@@ -42,6 +44,7 @@ begin
 victim
 lie 8
 [ "$(cat lied)" -ge 5080 ] || fail "8 lies were followed within $(cat lied) ms"
+expect_workers 3 "$handler_pid" # and nobody who opened it, ended and not waited for
 [ "$(grep -c 'though it had not gone' log)" -eq 8 ] || fail "a lie was believed: $(cat log)"
 kill -CONT "$worker"
 go_on

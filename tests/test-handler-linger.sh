@@ -14,12 +14,9 @@ in_state() {
 	grep -o "\"state\":\"$1\"" answer | wc -l
 }
 expect_state() {
-	tries=0
-	until [ "$(in_state "$2")" -eq "$1" ]; do
-		tries=$((tries + 1))
-		[ $tries -lt 10000 ] || fail "not $1 machines are $2: $(cat answer)"
-	done
+	eventually has_state "$@" || fail "not $1 machines are $2: $(cat answer)"
 }
+has_state() { [ "$(in_state "$2")" -eq "$1" ]; }
 # A machine that waits to be told to begin, which nobody does: its pid is in $machine_pid.
 machine() {
 	"$client" -i image -s socket --wait <"$work/hold.in" >"$1" 2>&1 8>&- &
@@ -32,13 +29,10 @@ exec 8<>hold.in
 
 # Room for two machines, one of which goes, but its worker does not: begin DESCRIPTORS
 begin() {
-	(ulimit -n $((317 + $1)) && exec "$handler" --listen socket --control=control \
-		--ready-fd 3 image) 3>ready 2>log &
-	handler_pid=$!
-	started $handler_pid
-	"$await" $patience closed $handler_pid 3 || fail "the handler does not start"
+	launcher="prlimit --nofile=$((317 + $1))"
+	start_handler socket image --control=control 2>log
 	machine first
-	expect_workers 1 $handler_pid
+	expect_serving 1 $handler_pid
 	worker=$(workers_of $handler_pid)
 	"$top_builddir/tests/hold" "${worker% }" >held 2>&1 &
 	holder=$!

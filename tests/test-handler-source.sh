@@ -29,11 +29,7 @@ kill_view() {
 }
 # Its connection has gone, and with that maybe the mount.
 view_ends() {
-	tries=0
-	while ls view/a >/dev/null 2>&1; do
-		tries=$((tries + 1))
-		[ $tries -lt 100000 ] || fail "the view does not end"
-	done
+	eventually not ls view/a >/dev/null 2>&1 || fail "the view does not end"
 }
 # the fresh mount's page cache is empty, so reads go to the daemon again
 mkdir view
@@ -52,12 +48,9 @@ value() {
 await_value() {
 	least=$1
 	shift
-	tries=0
-	while [ "$(value "$@")" -lt "$least" ]; do
-		tries=$((tries + 1))
-		[ $tries -lt 100000 ] || fail "$* stays below $least: $(cat answer)"
-	done
+	eventually is_least "$@" || fail "$* stays below $least: $(cat answer)"
 }
+is_least() { [ "$(value "$@")" -ge "$least" ]; }
 start_view_handler() { start_handler socket view/a --control=control "$@" 2>log; }
 end_handler() {
 	kill -TERM "$handler_pid"
@@ -97,13 +90,10 @@ expect_fds "$fds" "$handler_pid"
 ! grep -q 'though it had not gone' log || fail "nobody was believed: $(cat log)"
 
 # The processes that have opened it are not left behind.
-tries=0
-while cat /proc/[0-9]*/stat 2>/dev/null | awk -v of="$handler_pid" '$3 == "Z" && $4 == of' |
-	grep .; do
-	[ "$(value status source_state)" = ready ] || fail "it is lost again"
-	tries=$((tries + 1))
-	[ $tries -lt 1000 ] || fail "a process was not waited for"
-done >zombies
+has_zombie() {
+	cat /proc/[0-9]*/stat 2>/dev/null | awk -v of="$handler_pid" '$3 == "Z" && $4 == of' | grep -q .
+}
+eventually not has_zombie || fail "a process was not waited for"
 
 # A machine that comes while it is gone waits for it.
 kill_view
@@ -123,7 +113,7 @@ mount_view store
 "$client" -i image -s socket -t 1 -n 100 >/dev/null || fail "a machine after the view came back"
 start_client -i image -s socket -t 4 -n 20000 --wait --all
 stopped=$(view_pid)
-kill -STOP "$stopped"
+stop_process "$stopped"
 go_on
 await_value 1 status held_up
 [ "$(value machines 0 held_up)" = true ] || fail "machines: $(cat answer)"
@@ -182,9 +172,10 @@ done
 # that of the handler; its readers end when it does.
 start_view_handler --source-timeout=1
 start_client -i image -s socket -t 4 --wait --all
+expect_serving 1 "$handler_pid"
 worker=$(workers_of "$handler_pid")
 stopped=$(view_pid)
-kill -STOP "$stopped"
+stop_process "$stopped"
 go_on
 expect_end 137 "$client_pid"
 expect_logged 'no answer for 1 s' log
@@ -194,8 +185,9 @@ kill -CONT "$stopped"
 
 start_view_handler
 start_client -i image -s socket -t 4 --wait --all
+expect_serving 1 "$handler_pid"
 worker=$(workers_of "$handler_pid")
-kill -STOP "$stopped"
+stop_process "$stopped"
 go_on
 await_value 1 status held_up
 end_handler

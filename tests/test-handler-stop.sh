@@ -57,7 +57,7 @@ start_handler socket image --fill 2>log
 start_client -i image -s socket --pieces 10 --pause --wait --all
 expect_workers 1 "$handler_pid"
 worker=$(workers_of "$handler_pid")
-kill -STOP "$handler_pid"
+stop_process "$handler_pid"
 go_on
 heard
 "$await" $patience state "${worker% }" Z || fail "the worker does not end"
@@ -71,7 +71,7 @@ expect_right
 # Hand-overs that wait in the queue: --once takes one, the others have no zeros to
 # read, though they have kept no copy.
 start_handler socket image --once 2>log
-kill -STOP "$handler_pid"
+stop_process "$handler_pid"
 queued=
 for i in 1 2 3; do
 	"$client" -i image -s socket --close-uffd --wait --all >client.$i </dev/null 2>&1 &
@@ -112,8 +112,8 @@ expect_end 0 "$handler_pid"
 launcher=
 start_handler socket image 2>log
 start_client -i image -s socket --wait --all
-expect_workers 1 "$handler_pid"
-kill -STOP $(workers_of "$handler_pid")
+expect_serving 1 "$handler_pid"
+for worker in $(workers_of "$handler_pid"); do stop_process "$worker"; done
 kill -TERM "$handler_pid"
 expect_end 137 "$client_pid"
 expect_end 0 "$handler_pid"

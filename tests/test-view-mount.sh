@@ -104,7 +104,7 @@ say "a view that ends leaves alone the one that follows"
 for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 	"$pagodafs" store view || fail "mount"
 	pid=$("$probe" pid view)
-	kill -STOP "$pid"
+	stop_process "$pid"
 	umount -l view
 	"$pagodafs" store view || fail "mount of the next"
 	kill -CONT "$pid"
@@ -161,6 +161,7 @@ umount view || fail "umount"
 ends_with 0
 same /dev/null log
 
+has_gone() { [ "$(views "$1")" = 0 ]; }
 for signal in TERM INT HUP; do
 	say "SIG$signal while in use"
 	foreground
@@ -168,7 +169,7 @@ for signal in TERM INT HUP; do
 	head -c 4096 <&3 >start
 	kill -$signal $daemon
 	# it ends by itself once the view cannot be seen and the file is closed
-	while [ "$(views view)" != 0 ]; do :; done
+	eventually has_gone view || fail "it is still mounted"
 	cat start - <&3 | cmp one.img - || fail "the open file is not served"
 	exec 3<&-
 	ends_with 0

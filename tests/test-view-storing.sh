@@ -73,8 +73,9 @@ failed() { find . -maxdepth 1 -name 'failed.*' | wc -l; }
 
 # all_wait COUNT: until so many requests wait, but for those that were refused
 all_wait() {
-	while [ $(($(cat "$requests") + $(failed))) -lt "$1" ]; do :; done
+	eventually all_here "$1" || fail "$(cat "$requests") wait and $(failed) failed, not $1"
 }
+all_here() { [ $(($(cat "$requests") + $(failed))) -ge "$1" ]; }
 
 writers_end() {
 	for writer in $writers; do
@@ -112,7 +113,8 @@ cat old >$ws || fail "back to the old one"
 lock_taken
 writers 70
 all_wait 70
-until [ "$(failed)" -ge 6 ]; do :; done
+six_failed() { [ "$(failed)" -ge 6 ]; }
+eventually six_failed || fail "$(failed) were refused, not 6"
 [ "$(failed)" = 6 ] || fail "$(failed) were refused, not 6"
 cat message.* >messages
 expect_text "busy" messages
@@ -131,7 +133,7 @@ lock_taken
 writers 3
 all_wait 3
 kill -TERM $daemon
-while grep -qF " $work/view " /proc/self/mountinfo; do :; done
+eventually not grep -qF " $work/view " /proc/self/mountinfo || fail "it is still mounted"
 lock_dropped
 writers_end
 [ "$(failed)" = 0 ] || fail "a writer failed"

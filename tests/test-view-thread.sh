@@ -18,7 +18,8 @@ started $daemon
 	cat log >&2
 	skip "strace cannot trace here"
 }
-while kill -0 $daemon 2>/dev/null; do ls view >/dev/null 2>&1; done
+goes_on() { kill -0 $daemon && ls view; }
+eventually not goes_on >/dev/null 2>&1 || fail "it goes on"
 expect 1 wait $daemon
 ended $daemon
 expect_text "the view on $work/view ends: Input/output error" log
