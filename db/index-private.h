@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What index.c and transaction.c share of a connection. Private to the two.
+ * What index.c, transaction.c and wal.c share of a connection. Private to the three.
  */
 #ifndef PAGODA_DB_INDEX_PRIVATE_H
 #define PAGODA_DB_INDEX_PRIVATE_H

@@ -21,6 +21,7 @@
 #include "db/index-private.h"
 #include "db/sql.h"
 #include "db/store-private.h"
+#include "db/wal.h"
 
 /* The errno of the last system call that failed on index.db or its log, 0 for none. A
  * file keeps it, so it says something only of a call that has just failed. */
@@ -247,16 +248,6 @@ int sql_vacuum(struct index *index, unsigned int pages)
 	return code == SQLITE_OK ? 0 : sql_error(index->db, code, "giving back free pages");
 }
 
-static int on_wal(void *context, sqlite3 *db, const char *name, int pages)
-{
-	struct index *index = context;
-
-	(void)db;
-	(void)name;
-	index->wal_pages = pages;
-	return SQLITE_OK;
-}
-
 /* A file: URI for path; the caller frees it. NULL when out of memory. */
 static char *make_uri(const char *path, bool immutable)
 {
@@ -303,8 +294,7 @@ static int configure(struct index *index)
 	code = sqlite3_exec(db, pragmas, NULL, NULL, NULL);
 	if (code != SQLITE_OK)
 		return sql_error(db, code, "opening");
-	/* after the pragmas: wal_autocheckpoint takes the hook for itself */
-	sqlite3_wal_hook(db, on_wal, index);
+	wal_watch(index);
 	return 0;
 }
 

@@ -75,6 +75,7 @@ libdb_a_SOURCES = \
 	db/step.c db/step.h \
 	db/store-private.h \
 	db/transaction.c db/transaction.h \
+	db/wal.c db/wal.h \
 	db/window.c db/window.h
 
 DB_LIBS = libdb.a libbase.a $(SQLITE_LIBS) $(LZ4_LIBS) $(ZSTD_LIBS) $(XXHASH_LIBS) $(JANSSON_LIBS)

@@ -10,8 +10,8 @@
  *
  * A STEP commits with synchronous NORMAL: its pages wait in the log in order and
  * the next CATALOG commit, or a checkpoint, syncs them. A DURABLE one costs one
- * flush, of the log. Its checkpoints leave the log as long as it is: writing over
- * it is half as dear as making it longer.
+ * flush, of the log: there is room in that, and its checkpoints leave it as long as
+ * it is.
  */
 #include "config.h"
 
@@ -26,6 +26,7 @@
 #include "db/lock.h"
 #include "db/sql.h"
 #include "db/store-private.h"
+#include "db/wal.h"
 
 #define WAL_PAGES_MAX 2048 /* 8 MiB of log, then a step checkpoints too */
 
@@ -76,19 +77,10 @@ int transaction_begin(struct index *index, enum transaction_kind kind, struct in
 		end(index);
 		return r;
 	}
+	if (kind == TRANSACTION_DURABLE)
+		wal_make_room(index);
 	*ret_open = index;
 	return 0;
-}
-
-/* Moves the log into index.db, and empties the log where the mode says so and no
- * reader is in it. A
- * failure costs nothing: the next one does it. */
-static void checkpoint(struct index *index, int mode)
-{
-	sqlite3_busy_timeout(index->db, 0);
-	sqlite3_wal_checkpoint_v2(index->db, "main", mode, NULL, NULL);
-	sqlite3_busy_timeout(index->db, INDEX_BUSY_WAIT_MS);
-	index->wal_pages = 0;
 }
 
 /* After COMMIT, so nothing may fail any more: an index ahead of the file is in
@@ -120,8 +112,9 @@ int transaction_commit(struct index **open)
 	if (index->kind == TRANSACTION_CATALOG)
 		write_generation(index);
 	if (index->kind == TRANSACTION_CATALOG || index->wal_pages > WAL_PAGES_MAX)
-		checkpoint(index, index->kind == TRANSACTION_DURABLE ? SQLITE_CHECKPOINT_PASSIVE
-								     : SQLITE_CHECKPOINT_TRUNCATE);
+		wal_checkpoint(index, index->kind == TRANSACTION_DURABLE
+					      ? SQLITE_CHECKPOINT_PASSIVE
+					      : SQLITE_CHECKPOINT_TRUNCATE);
 	locks_drop_writer(index->store->locks);
 	*open = NULL;
 	return 0;
