@@ -14,20 +14,13 @@
 #include "db/draft.h"
 #include "db/snapshot.h"
 #include "db/store.h"
+#include "fusefs/content.h"
 #include "fusefs/draft-file.h"
 #include "fusefs/node.h"
 #include "fusefs/workingset.h"
 
 #define LEASE_WAIT_MS 250		   /* for a draft that another mount has just let go of */
 #define NAME_ROOM (SNAPSHOT_NAME_MAX + 32) /* "<snapshot>/<file>" */
-
-/* Bytes of a file that is not mapped. */
-struct content {
-	size_t refs; /* protected by the table's lock */
-	char *data;  /* owned */
-	size_t len;
-	size_t room;
-};
 
 struct file {
 	uint64_t number;
@@ -42,28 +35,10 @@ struct file {
 	bool fixed;		   /* its bytes never change */
 	bool writer;
 	char name[NAME_ROOM];
-	/* Of a writer: protected by lock, as the content is. Never held while the
-	 * store is waited for. */
-	pthread_mutex_t lock;
-	enum file_change change;
-	uint64_t nchanges; /* tells whether it changed while it was stored */
 	/* Protected by the table's lock. */
 	struct file *newer;
 	struct file *older;
 };
-
-static int content_new(void *data, size_t len, struct content **ret)
-{
-	struct content *content = malloc(sizeof(*content));
-
-	if (!content) {
-		free(data);
-		return fail_with(-ENOMEM, "out of memory");
-	}
-	*content = (struct content){.refs = 1, .data = data, .len = len, .room = len};
-	*ret = content;
-	return 0;
-}
 
 static void table_add(struct file_table *table, struct file *file)
 {
@@ -88,33 +63,16 @@ static void table_remove(struct file_table *table, struct file *file)
 }
 
 /* What another has open, with a reference for the caller; NULL if nobody has. */
-static struct content *content_share(struct file_table *table, uint64_t number)
+static struct content *find_shared(struct file_table *table, uint64_t number)
 {
 	struct content *content = NULL;
 
 	pthread_mutex_lock(&table->lock);
 	for (struct file *file = table->newest; file && !content; file = file->older)
 		if (file->number == number)
-			content = file->content;
-	if (content)
-		content->refs++;
+			content = file->content ? content_ref(file->content) : NULL;
 	pthread_mutex_unlock(&table->lock);
 	return content;
-}
-
-static void content_release(struct file_table *table, struct content *content)
-{
-	bool last;
-
-	if (!content)
-		return;
-	pthread_mutex_lock(&table->lock);
-	last = --content->refs == 0;
-	pthread_mutex_unlock(&table->lock);
-	if (!last)
-		return;
-	free(content->data);
-	free(content);
 }
 
 static enum draft_part part_of(const struct file *file)
@@ -147,9 +105,8 @@ static int file_free(struct file_table *table, struct file *file)
 		note_seen(table, file);
 	if (file->drafted.draft)
 		r = draft_close(file->drafted.draft, file->drafted.writer);
-	content_release(table, file->content);
+	content_unref(file->content);
 	snapshot_close(file->snapshot);
-	pthread_mutex_destroy(&file->lock);
 	free(file);
 	return r;
 }
@@ -167,11 +124,11 @@ static int fill_content(struct file_table *table, struct index *index,
 	int r;
 
 	if (file->fixed)
-		file->content = content_share(table, file->number);
+		file->content = find_shared(table, file->number);
 	if (file->content)
 		return 0;
 	r = file->type->load(index, row, &data, &len);
-	return r < 0 ? r : content_new(data, len, &file->content);
+	return r < 0 ? r : content_new(data, len, file->fixed, &file->content);
 }
 
 /* Opens a file of a draft; -ESTALE where it is none any more. */
@@ -246,7 +203,6 @@ int file_open(struct file_table *table, struct index *index, uint64_t number, bo
 	file->number = number;
 	file->type = node_type(kind);
 	file->writer = writer && node_type(kind)->is_replaceable;
-	pthread_mutex_init(&file->lock, NULL);
 	r = fill(table, index, file, writer, wait);
 	if (r < 0) {
 		char text[FAIL_TEXT_MAX];
@@ -319,39 +275,36 @@ bool file_is_fixed(const struct file *file)
 
 uint64_t file_size(struct file *file)
 {
-	uint64_t size;
-
 	if (file->drafted.draft)
 		return draft_file_size(&file->drafted);
 	if (file->type->is_mapped)
 		return file->npages * PAGE_BYTES;
-	pthread_mutex_lock(&file->lock);
-	size = file->content->len;
-	pthread_mutex_unlock(&file->lock);
-	return size;
+	return content_size(file->content);
 }
 
-int file_read(struct file *file, struct pages *pages, uint64_t off, void *buf, size_t len,
-	      size_t *ret_len)
+static int mapped_read(struct file *file, struct pages *pages, uint64_t off, void *buf, size_t len,
+		       size_t *ret_len)
 {
 	uint64_t size = file_size(file);
 	size_t count = off < size ? (size_t)MIN((uint64_t)len, size - off) : 0;
 	int r = 0;
 
-	if (file->drafted.draft)
-		return draft_file_read(&file->drafted, pages, off, buf, len, ret_len);
-	if (count > 0 && file->type->is_mapped) {
+	if (count > 0)
 		r = snapshot_read(file->snapshot, pages, file->type->view, off, buf, count);
-	} else if (count > 0) {
-		pthread_mutex_lock(&file->lock);
-		/* a writer may have made it shorter meanwhile */
-		count = off < file->content->len ? MIN(count, file->content->len - off) : 0;
-		memcpy(buf, file->content->data + off, count);
-		pthread_mutex_unlock(&file->lock);
-	}
 	if (r == 0)
 		*ret_len = count;
 	return r;
+}
+
+int file_read(struct file *file, struct pages *pages, uint64_t off, void *buf, size_t len,
+	      size_t *ret_len)
+{
+	if (file->drafted.draft)
+		return draft_file_read(&file->drafted, pages, off, buf, len, ret_len);
+	if (file->type->is_mapped)
+		return mapped_read(file, pages, off, buf, len, ret_len);
+	*ret_len = content_read(file->content, off, buf, len);
+	return 0;
 }
 
 int file_seek(struct file *file, int64_t off, bool data, uint64_t *ret_off)
@@ -369,51 +322,18 @@ int file_seek(struct file *file, int64_t off, bool data, uint64_t *ret_off)
 	return 0;
 }
 
-/* Makes the content len bytes long, new ones zero. Under the file's lock. */
-static int resize(struct content *content, uint64_t len)
-{
-	if (len > ATTACHMENT_BYTES_MAX)
-		return -EFBIG;
-	if (len > content->room) {
-		size_t room = MIN(MAX(len, 2 * content->room), ATTACHMENT_BYTES_MAX);
-		char *data = realloc(content->data, room);
-
-		if (!data)
-			return fail_with(-ENOMEM, "out of memory");
-		content->data = data;
-		content->room = room;
-	}
-	if (len > content->len)
-		memset(content->data + content->len, 0, len - content->len);
-	content->len = len;
-	return 0;
-}
-
 int file_write(struct file *file, struct pages *pages, uint64_t off, bool append, const void *buf,
 	       size_t len, size_t *ret_len)
 {
-	struct content *content = file->content;
-	uint64_t end;
-	int r = 0;
+	int r;
 
 	if (file->drafted.writer)
 		return draft_file_write(&file->drafted, pages, off, append, buf, len, ret_len);
 	if (!file->writer)
 		return -EROFS;
-	pthread_mutex_lock(&file->lock);
-	if (append)
-		off = content->len;
-	if (__builtin_add_overflow(off, len, &end))
-		r = -EFBIG;
-	else if (end > content->len)
-		r = resize(content, end);
-	if (r == 0) {
-		memcpy(content->data + off, buf, len);
-		file->change = FILE_WRITTEN;
-		file->nchanges++;
+	r = content_write(file->content, off, append, buf, len);
+	if (r == 0)
 		*ret_len = len;
-	}
-	pthread_mutex_unlock(&file->lock);
 	return r;
 }
 
@@ -433,47 +353,21 @@ int file_zero(struct file *file, struct pages *pages, uint64_t off, uint64_t len
 	return file->writer ? -EOPNOTSUPP : -EROFS;
 }
 
-/* Under the file's lock. */
-static int truncate_locked(struct file *file, uint64_t size)
-{
-	int r = resize(file->content, size);
-
-	if (r < 0)
-		return r;
-	file->change = size == 0 ? FILE_EMPTIED : FILE_WRITTEN;
-	file->nchanges++;
-	return 0;
-}
-
 int file_truncate(struct file *file, uint64_t size)
 {
-	int r;
-
 	if (file->drafted.writer)
 		return draft_file_truncate(&file->drafted, size);
-	if (!file->writer)
-		return -EROFS;
-	pthread_mutex_lock(&file->lock);
-	r = truncate_locked(file, size);
-	pthread_mutex_unlock(&file->lock);
-	return r;
+	return file->writer ? content_truncate(file->content, size) : -EROFS;
 }
 
 /* Truncates the file if it belongs to a writer who has changed nothing yet. */
 static bool truncate_untouched(struct file *file, uint64_t size, int *ret)
 {
-	bool untouched;
-
 	if (file->drafted.writer) {
 		*ret = draft_file_truncate(&file->drafted, size);
 		return true;
 	}
-	pthread_mutex_lock(&file->lock);
-	untouched = file->writer && file->change == FILE_STORED;
-	if (untouched)
-		*ret = truncate_locked(file, size);
-	pthread_mutex_unlock(&file->lock);
-	return untouched;
+	return file->writer && content_truncate_untouched(file->content, size, ret);
 }
 
 bool file_truncate_open(struct file_table *table, uint64_t number, uint64_t size, int *ret)
@@ -505,36 +399,12 @@ int file_truncate_closed(struct file_table *table, struct index *index, uint64_t
 	return r < 0 ? fail_with(r, "%s", text) : 0;
 }
 
-enum file_change file_change(struct file *file)
+enum content_change file_change(struct file *file)
 {
-	enum file_change change;
-
 	/* also by a reader: fsync is about the file, not about who has it open */
 	if (file->drafted.draft)
-		return draft_is_dirty(file->drafted.draft) ? FILE_WRITTEN : FILE_STORED;
-	pthread_mutex_lock(&file->lock);
-	change = file->change;
-	pthread_mutex_unlock(&file->lock);
-	return change;
-}
-
-/* What is to be stored, for the caller to free, and which change it is: nobody
- * has to wait for the store in order to read or change the file. */
-static int copy_content(struct file *file, char **ret_data, size_t *ret_len, uint64_t *ret_nchanges)
-{
-	char *data;
-
-	pthread_mutex_lock(&file->lock);
-	*ret_len = file->content->len;
-	*ret_nchanges = file->nchanges;
-	data = malloc(*ret_len + 1); /* never of 0 bytes */
-	if (data)
-		memcpy(data, file->content->data, *ret_len);
-	pthread_mutex_unlock(&file->lock);
-	if (!data)
-		return fail_with(-ENOMEM, "out of memory");
-	*ret_data = data;
-	return 0;
+		return draft_is_dirty(file->drafted.draft) ? CONTENT_WRITTEN : CONTENT_STORED;
+	return file->content ? content_change(file->content) : CONTENT_STORED;
 }
 
 int file_store(struct file *file, struct index *index)
@@ -544,20 +414,17 @@ int file_store(struct file *file, struct index *index)
 	size_t len;
 	int r;
 
-	if (file_change(file) == FILE_STORED)
+	if (file_change(file) == CONTENT_STORED)
 		return 0;
 	if (file->drafted.draft)
 		return draft_store(file->drafted.draft, false);
-	r = copy_content(file, &data, &len, &nchanges);
+	r = content_copy(file->content, &data, &len, &nchanges);
 	if (r == 0)
 		r = workingset_check(data, len, file->npages);
 	if (r == 0)
 		r = attachment_write(index, node_id(file->number), file->type->name, data, len);
 	if (r < 0)
 		return gone_is_stale(r);
-	pthread_mutex_lock(&file->lock);
-	if (file->nchanges == nchanges)
-		file->change = FILE_STORED;
-	pthread_mutex_unlock(&file->lock);
+	content_set_stored(file->content, nchanges);
 	return 0;
 }

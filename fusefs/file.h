@@ -24,6 +24,7 @@
 #include "base/attributes.h"
 #include "db/index.h"
 #include "db/pages.h"
+#include "fusefs/content.h"
 
 struct draft;
 struct drafts;
@@ -120,15 +121,8 @@ bool file_truncate_open(struct file_table *table, uint64_t number, uint64_t size
 int file_truncate_closed(struct file_table *table, struct index *index, uint64_t number,
 			 uint64_t size) MUST_CHECK;
 
-/* What is not stored yet. What was only emptied is stored by fsync and by the
- * last close, not when one of several descriptors is closed: a shell opens its
- * `>` long before the first byte is written. */
-enum file_change {
-	FILE_STORED,
-	FILE_EMPTIED,
-	FILE_WRITTEN,
-};
-enum file_change file_change(struct file *file);
+/* What of it is not stored yet. */
+enum content_change file_change(struct file *file);
 
 /* Stores all changes, durably: the old bytes are there or the new ones. Waits for
  * the writer lock of the store, up to 30 s; meanwhile the file can be read and

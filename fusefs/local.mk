@@ -5,6 +5,7 @@ noinst_LIBRARIES += libfusefs.a
 libfusefs_a_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS) $(JANSSON_CFLAGS)
 libfusefs_a_SOURCES = \
 	fusefs/agreement.c fusefs/agreement.h \
+	fusefs/content.c fusefs/content.h \
 	fusefs/daemon.c fusefs/daemon.h \
 	fusefs/draft-file.c fusefs/draft-file.h \
 	fusefs/file.c fusefs/file.h \

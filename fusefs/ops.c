@@ -290,7 +290,7 @@ static void op_flush(fuse_req_t req, UNUSED fuse_ino_t ino, struct fuse_file_inf
 {
 	struct file *file = file_of(fi);
 
-	if (file_change(file) == FILE_WRITTEN)
+	if (file_change(file) == CONTENT_WRITTEN)
 		storing_store(view_of(req)->storing, req, file);
 	else
 		fuse_reply_err(req, 0);
@@ -301,7 +301,7 @@ static void op_fsync(fuse_req_t req, UNUSED fuse_ino_t ino, UNUSED int datasync,
 {
 	struct file *file = file_of(fi);
 
-	if (file_change(file) != FILE_STORED)
+	if (file_change(file) != CONTENT_STORED)
 		storing_store(view_of(req)->storing, req, file);
 	else
 		fuse_reply_err(req, 0);

@@ -409,7 +409,7 @@ void storing_truncate(struct storing *storing, fuse_req_t req, uint64_t number, 
 
 void storing_release(struct storing *storing, uint64_t number, struct file *file)
 {
-	if (!file_close_stores(file) && file_change(file) != FILE_EMPTIED)
+	if (!file_close_stores(file) && file_change(file) != CONTENT_EMPTIED)
 		(void)!file_close(&storing->view->files, file); /* nothing that can fail */
 	else
 		submit(storing, &(struct job){.run = run_release, .file = file, .number = number});
