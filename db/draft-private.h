@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What draft.c, draft-write.c, draft-store.c and fork.c share. Private to them.
+ * What draft.c, draft-*.c and fork.c share. Private to them.
  */
 #ifndef PAGODA_DB_DRAFT_PRIVATE_H
 #define PAGODA_DB_DRAFT_PRIVATE_H
@@ -120,6 +120,13 @@ void draft_seen_advance(struct draft *draft, uint64_t before, uint64_t now);
 
 /* draft_store with slow held. */
 int draft_store_locked(struct draft *draft, bool all) MUST_CHECK;
+
+/* What was just committed shows as that version: without lock. */
+void draft_version_made(struct draft *draft, uint64_t version);
+
+/* Makes vmstate durable, a version of its own; nothing where nothing was written: with
+ * slow held. */
+int draft_vmstate_store(struct draft *draft) MUST_CHECK;
 
 /* Looks whether its packs may be garbage by more than half: with slow held. */
 void draft_look_tidy(struct draft *draft);

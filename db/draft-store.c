@@ -21,7 +21,6 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "db/attachment-private.h"
 #include "db/draft-private.h"
 #include "db/pending.h"
 #include "db/sql.h"
@@ -65,7 +64,7 @@ static int swap(struct draft *draft, struct storing *storing)
 	return r;
 }
 
-static void version_made(struct draft *draft, uint64_t version)
+void draft_version_made(struct draft *draft, uint64_t version)
 {
 	uint64_t before;
 
@@ -113,7 +112,7 @@ static int store_few(struct draft *draft, struct storing *storing)
 		r = transaction_commit(&open);
 	if (r < 0)
 		return r;
-	version_made(draft, storing->version + 1);
+	draft_version_made(draft, storing->version + 1);
 	return 0;
 }
 
@@ -251,7 +250,7 @@ static int store_many(struct draft *draft, struct storing *storing)
 	r = append_all(draft, storing->map);
 	appender_edit(draft->appender, NULL);
 	if (storing->version != before)
-		version_made(draft, storing->version);
+		draft_version_made(draft, storing->version);
 	return r;
 }
 
@@ -321,70 +320,6 @@ static int take_pending(struct draft *draft)
 	return r;
 }
 
-/* ---- vmstate ---- */
-
-static int vmstate_copy(struct draft *draft, char **ret, size_t *ret_len, uint64_t *ret_changes)
-{
-	char *data;
-
-	pthread_mutex_lock(&draft->lock);
-	data = malloc(draft->vmstate.len + 1);
-	if (data && draft->vmstate.len > 0)
-		memcpy(data, draft->vmstate.data, draft->vmstate.len);
-	*ret_len = draft->vmstate.len;
-	*ret_changes = draft->vmstate.changes;
-	pthread_mutex_unlock(&draft->lock);
-	if (!data)
-		return fail_with(-ENOMEM, "out of memory");
-	*ret = data;
-	return 0;
-}
-
-static int vmstate_put(struct draft *draft, const char *data, size_t len, uint64_t version,
-		       uint64_t changed_ns)
-{
-	AUTO(transaction_end_at) struct index *open = NULL;
-	const struct layer_edit_stored nothing = {0};
-	int r = transaction_begin(draft->index, TRANSACTION_DURABLE, &open);
-
-	if (r < 0)
-		return r;
-	layer_edit_begin(draft->edit);
-	r = attachment_put(draft->index, draft->id, "vmstate", data, len);
-	if (r == 0)
-		r = layer_edit_end(draft->edit, &nothing, version, changed_ns);
-	return r < 0 ? r : transaction_commit(&open);
-}
-
-static int store_vmstate(struct draft *draft)
-{
-	AUTO_FREE char *data = NULL;
-	uint64_t changes;
-	uint64_t version;
-	uint64_t changed_ns;
-	size_t len;
-	bool stored;
-	int r;
-
-	pthread_mutex_lock(&draft->lock);
-	stored = draft->vmstate.changes == draft->vmstate.stored_changes;
-	version = draft->row.version + 1;
-	changed_ns = draft->changed_ns;
-	pthread_mutex_unlock(&draft->lock);
-	if (stored)
-		return 0;
-	r = vmstate_copy(draft, &data, &len, &changes);
-	if (r == 0)
-		r = vmstate_put(draft, data, len, version, changed_ns);
-	if (r < 0)
-		return r;
-	version_made(draft, version);
-	pthread_mutex_lock(&draft->lock);
-	draft->vmstate.stored_changes = changes;
-	pthread_mutex_unlock(&draft->lock);
-	return 0;
-}
-
 /* ---- all ---- */
 
 static bool is_few(const struct draft *draft)
@@ -433,7 +368,7 @@ int draft_store_locked(struct draft *draft, bool all)
 		return 0;
 	r = store_pages(draft, all);
 	if (r == 0)
-		r = store_vmstate(draft);
+		r = draft_vmstate_store(draft);
 	return r;
 }
 

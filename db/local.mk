@@ -42,6 +42,7 @@ libdb_a_SOURCES = \
 	db/draft-seen.c \
 	db/draft-store.c \
 	db/draft-tidy.c \
+	db/draft-vmstate.c \
 	db/draft-write.c \
 	db/known.c db/known.h \
 	db/layer.c db/layer.h \
