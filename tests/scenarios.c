@@ -112,21 +112,9 @@ void scenario_close(void)
 	fixture_close();
 }
 
-static struct shadow_snapshot *shadow_find(struct shadow *now, const char *name)
+static void now_has(struct shadow *now, const char *name, enum image image, const char *vmstate)
 {
-	for (size_t i = 0; i < now->n; i++)
-		if (strcmp(now->all[i].name, name) == 0)
-			return &now->all[i];
-	ck_abort_msg("no %s in the shadow", name);
-}
-
-static void shadow_add(struct shadow *now, const char *name, enum image image, const char *vmstate)
-{
-	struct shadow_snapshot *added = &now->all[now->n++];
-
-	*added = (struct shadow_snapshot){.image = images[image], .npages = image_pages[image]};
-	strcpy(added->name, name);
-	strcpy(added->vmstate, vmstate);
+	shadow_add(now, name, images[image], image_pages[image], vmstate);
 }
 
 static int import(struct shadow *now, const char *name, enum image image, const char *vmstate)
@@ -142,7 +130,7 @@ static int import(struct shadow *now, const char *name, enum image image, const 
 	}
 	r = import_image(fixture_store, &request, &row);
 	if (r == 0)
-		shadow_add(now, name, image, vmstate);
+		now_has(now, name, image, vmstate);
 	return r;
 }
 
@@ -161,7 +149,7 @@ static int import_over(struct shadow *now, const char *name, enum image image, c
 	int r = import_image(fixture_store, &request, &row);
 
 	if (r == 0)
-		shadow_add(now, name, image, "");
+		now_has(now, name, image, "");
 	return r;
 }
 
@@ -217,10 +205,8 @@ static int remove_named(struct shadow *now, const char *name)
 {
 	int r = catalog_remove(fixture_index, name, false);
 
-	if (r == 0) {
-		*shadow_find(now, name) = now->all[now->n - 1];
-		now->n--;
-	}
+	if (r == 0)
+		shadow_remove(now, name);
 	return r;
 }
 
@@ -305,8 +291,8 @@ static int copy_grand(struct shadow *now)
 	if (r < 0)
 		return r;
 	if (!has_child)
-		shadow_add(now, "child", IMAGE_CHILD, "");
-	shadow_add(now, "grand", IMAGE_GRAND, "");
+		now_has(now, "child", IMAGE_CHILD, "");
+	now_has(now, "grand", IMAGE_GRAND, "");
 	return 0;
 }
 
@@ -316,7 +302,7 @@ static int fork_a(struct shadow *now)
 	int r = fork_snapshot(fixture_index, "a", "draft", &row);
 
 	if (r == 0)
-		shadow_add(now, "draft", IMAGE_A, "");
+		now_has(now, "draft", IMAGE_A, "");
 	return r;
 }
 
@@ -514,77 +500,9 @@ const struct scenario scenarios[] = {
 };
 const size_t nscenarios = ARRAY_SIZE(scenarios);
 
-static int attachment_differs(uint64_t id, const char *name, const char *wanted)
-{
-	AUTO_FREE void *data = NULL;
-	size_t len = 0;
-	int r = attachment_read(fixture_index, id, name, &data, &len);
-
-	if (r == -ENOENT)
-		return wanted[0] != '\0';
-	return r < 0 ? r : len != strlen(wanted) || memcmp(data, wanted, len) != 0;
-}
-
-/* Each page as wanted; or as before, where a write was under way. */
-static bool pages_differ(const char *bytes, const struct shadow_snapshot *wanted)
-{
-	for (size_t at = 0; at < wanted->npages * PAGE_BYTES; at += PAGE_BYTES)
-		if (memcmp(bytes + at, wanted->image + at, PAGE_BYTES) != 0 &&
-		    (!wanted->was || memcmp(bytes + at, wanted->was + at, PAGE_BYTES) != 0))
-			return true;
-	return false;
-}
-
-/* 0: the same, 1: not, -errno. */
-static int snapshot_differs(const struct snapshot_row *row, const struct shadow_snapshot *wanted)
-{
-	AUTO(snapshot_close_at) struct snapshot *snapshot = NULL;
-	AUTO_FREE char *bytes = malloc(wanted->npages * PAGE_BYTES);
-	int r;
-
-	if (row->size != wanted->npages * PAGE_BYTES || strcmp(row->note, wanted->note) != 0)
-		return 1;
-	r = attachment_differs(row->id, "vmstate", wanted->vmstate);
-	if (r == 0)
-		r = attachment_differs(row->id, "workingset", wanted->workingset);
-	if (r == 0)
-		r = snapshot_open(fixture_index, row->id, &snapshot);
-	if (r == 0)
-		r = snapshot_read(snapshot, fixture_pages, MAP_MEM, 0, bytes, row->size);
-	return r != 0 ? r : pages_differ(bytes, wanted);
-}
-
 bool scenario_holds(const struct shadow *wanted, char *why, size_t room)
 {
-	struct snapshot_row row = {0};
-	uint64_t after = 0;
-	size_t found = 0;
-	int r;
-
-	while ((r = catalog_next(fixture_index, after, &row)) == 0) {
-		size_t i = 0;
-		int differs;
-
-		while (i < wanted->n && strcmp(wanted->all[i].name, row.name) != 0)
-			i++;
-		if (i == wanted->n) {
-			snprintf(why, room, "there is %s", row.name);
-			return false;
-		}
-		differs = snapshot_differs(&row, &wanted->all[i]);
-		if (differs != 0) {
-			snprintf(why, room, "%s: %s", row.name,
-				 differs < 0 ? fail_text(differs) : "it holds something else");
-			return false;
-		}
-		found++;
-		after = row.id;
-	}
-	if (r != -ENOENT)
-		snprintf(why, room, "listing: %s", fail_text(r));
-	else if (found < wanted->n)
-		snprintf(why, room, "%zu snapshots instead of %zu", found, wanted->n);
-	return r == -ENOENT && found == wanted->n;
+	return shadow_holds(wanted, fixture_index, fixture_pages, why, room);
 }
 
 static void tell_finding(void *context, const char *snapshot, const char *what)

@@ -11,24 +11,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
-#define SHADOW_MAX 8
+#include "tests/shadow.h"
+
 #define STEPS_MAX 8
-
-/* What the store must hold. */
-struct shadow {
-	size_t n;
-	struct shadow_snapshot {
-		char name[16];
-		char note[16];
-		char vmstate[16];    /* "" for none */
-		char workingset[64]; /* "" for none */
-		const char *image;   /* borrowed */
-		const char *was;     /* borrowed, NULL for none: pages may be of this one */
-		uint64_t npages;
-	} all[SHADOW_MAX];
-};
 
 struct scenario {
 	const char *name;
