@@ -14,82 +14,15 @@
 #include "db/gc.h"
 #include "db/repack.h"
 #include "db/sql.h"
+#include "tests/scenario-images.h"
 #include "tests/store-fixture.h"
 
-#define SMALL_PAGES 150
-#define LARGE_PAGES 1400 /* several steps of an import, with tests/libdb-small.a */
-
-/* What is imported, and as a file. */
-enum image {
-	IMAGE_A,
-	IMAGE_B,     /* shares a stretch with A, and single pages */
-	IMAGE_LARGE, /* several steps of an import, with tests/libdb-small.a */
-	IMAGE_PROOF,
-	IMAGE_CHILD,	 /* A with some pages changed */
-	IMAGE_GRAND,	 /* that with some more, zeros among them */
-	IMAGE_PART,	 /* a few pages of LARGE */
-	IMAGE_WRITTEN,	 /* A after a small write to a draft of it */
-	IMAGE_REWRITTEN, /* and after a large one */
-	IMAGES,
-};
-static char *images[IMAGES];
-static int image_files[IMAGES];
-static int diff_file; /* GRAND over CHILD */
-static const uint64_t image_pages[IMAGES] = {
-	[IMAGE_A] = SMALL_PAGES,    [IMAGE_B] = SMALL_PAGES,	   [IMAGE_LARGE] = LARGE_PAGES,
-	[IMAGE_PROOF] = 8,	    [IMAGE_CHILD] = SMALL_PAGES,   [IMAGE_GRAND] = SMALL_PAGES,
-	[IMAGE_PART] = SMALL_PAGES, [IMAGE_WRITTEN] = SMALL_PAGES, [IMAGE_REWRITTEN] = SMALL_PAGES,
-};
-
-static char *page_of(enum image image, uint64_t pgno)
-{
-	return images[image] + pgno * PAGE_BYTES;
-}
-
-/* What GRAND changes: every 7th page, half of them to zeros; some stay as they are. */
-static void make_grand(void)
-{
-	memcpy(images[IMAGE_GRAND], images[IMAGE_CHILD], SMALL_PAGES * PAGE_BYTES);
-	diff_file = memfd_create("diff", MFD_CLOEXEC);
-	ck_assert_int_eq(ftruncate(diff_file, SMALL_PAGES * PAGE_BYTES), 0);
-	for (uint64_t pgno = 0; pgno < SMALL_PAGES; pgno += 7) {
-		char *page = page_of(IMAGE_GRAND, pgno);
-
-		if (pgno % 2)
-			memset(page, 0, PAGE_BYTES);
-		else if (pgno % 4)
-			memcpy(page, page_of(IMAGE_LARGE, pgno), PAGE_BYTES);
-		ck_assert_int_eq(pwrite(diff_file, page, PAGE_BYTES, (off_t)(pgno * PAGE_BYTES)),
-				 PAGE_BYTES);
-	}
-}
-
-/* Some bytes over a border of pages, and a page of zeros; then many pages, among them
- * some of the former. */
-static void make_written(void)
-{
-	memcpy(images[IMAGE_WRITTEN], images[IMAGE_A], SMALL_PAGES * PAGE_BYTES);
-	memset(page_of(IMAGE_WRITTEN, 8) - 50, 'w', 100);
-	memset(page_of(IMAGE_WRITTEN, 30), 0, PAGE_BYTES);
-	memcpy(images[IMAGE_REWRITTEN], images[IMAGE_WRITTEN], SMALL_PAGES * PAGE_BYTES);
-	memcpy(page_of(IMAGE_REWRITTEN, 5), page_of(IMAGE_B, 20), 120 * PAGE_BYTES);
-}
+static struct drafts *drafts; /* owned; of the open store, NULL before it has one */
 
 void scenarios_start(void)
 {
-	for (size_t i = 0; i < IMAGES; i++)
-		images[i] = fixture_image(image_pages[i], 50 + (unsigned int)i);
-	memcpy(page_of(IMAGE_B, 40), page_of(IMAGE_A, 40), 50 * PAGE_BYTES);
-	memcpy(page_of(IMAGE_CHILD, 0), page_of(IMAGE_A, 0), 100 * PAGE_BYTES);
-	memset(page_of(IMAGE_CHILD, 20), 0, 5 * PAGE_BYTES);
-	memcpy(page_of(IMAGE_PART, 30), page_of(IMAGE_LARGE, 0), 60 * PAGE_BYTES);
-	make_grand();
-	make_written();
-	for (size_t i = 0; i < IMAGES; i++)
-		image_files[i] = fixture_file(images[i], image_pages[i], true);
+	scenario_images_make();
 }
-
-static struct drafts *drafts; /* owned; of the open store, NULL before it has one */
 
 int scenario_open(const char *dir)
 {
@@ -114,13 +47,13 @@ void scenario_close(void)
 
 static void now_has(struct shadow *now, const char *name, enum image image, const char *vmstate)
 {
-	shadow_add(now, name, images[image], image_pages[image], vmstate);
+	shadow_add(now, name, scenario_image(image), scenario_npages(image), vmstate);
 }
 
 static int import(struct shadow *now, const char *name, enum image image, const char *vmstate)
 {
 	struct import_request request = {
-		.name = name, .image = "image", .image_fd = image_files[image]};
+		.name = name, .image = "image", .image_fd = scenario_file(image)};
 	struct snapshot_row row;
 	int r;
 
@@ -142,7 +75,7 @@ static int import_over(struct shadow *now, const char *name, enum image image, c
 		.name = name,
 		.parent = parent,
 		.image = "image",
-		.image_fd = diff >= 0 ? diff : image_files[image],
+		.image_fd = diff >= 0 ? diff : scenario_file(image),
 		.is_diff = diff >= 0,
 	};
 	struct snapshot_row row;
@@ -180,7 +113,7 @@ static int import_child(struct shadow *now)
 
 static int import_grand(struct shadow *now)
 {
-	return import_over(now, "grand", IMAGE_GRAND, "child", diff_file);
+	return import_over(now, "grand", IMAGE_GRAND, "child", scenario_diff());
 }
 
 static int rename_b(struct shadow *now)
@@ -311,10 +244,10 @@ static int write_difference(struct draft *draft, enum image from, enum image to,
 {
 	int r = 0;
 
-	for (uint64_t pgno = 0; r == 0 && pgno < SMALL_PAGES; pgno++)
-		if (memcmp(page_of(from, pgno), page_of(to, pgno), PAGE_BYTES) != 0)
-			r = draft_write(draft, fixture_pages, pgno * PAGE_BYTES, page_of(to, pgno),
-					PAGE_BYTES);
+	for (uint64_t pgno = 0; r == 0 && pgno < scenario_npages(to); pgno++)
+		if (memcmp(scenario_page(from, pgno), scenario_page(to, pgno), PAGE_BYTES) != 0)
+			r = draft_write(draft, fixture_pages, pgno * PAGE_BYTES,
+					scenario_page(to, pgno), PAGE_BYTES);
 	return r < 0 ? r : draft_store(draft, all);
 }
 
@@ -331,8 +264,8 @@ static int write_draft(struct shadow *now, enum image from, enum image to, bool 
 		r = draft_open(drafts, fixture_index, row.id, true, 0, &draft);
 	if (r < 0)
 		return r;
-	shadow_find(now, "draft")->was = images[from];
-	shadow_find(now, "draft")->image = images[to];
+	shadow_find(now, "draft")->was = scenario_image(from);
+	shadow_find(now, "draft")->image = scenario_image(to);
 	r = write_difference(draft, from, to, all);
 	if (r < 0) { /* any part of it may be there, now or later */
 		char text[FAIL_TEXT_MAX];
