@@ -195,9 +195,15 @@ UNIT_TESTS += tests/check-session-ends
 tests_check_session_ends_SOURCES = tests/check-session-ends.c tests/unit.h \
 	tests/session-fixture.c tests/session-fixture.h
 tests_check_session_ends_LDADD = $(handler_test_libs)
+source_fixture = \
+	tests/session-fixture.c tests/session-fixture.h \
+	tests/source-fixture.c tests/source-fixture.h
+UNIT_TESTS += tests/check-session-lost
+tests_check_session_lost_SOURCES = tests/check-session-lost.c tests/unit.h $(source_fixture)
+tests_check_session_lost_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=source_read
+tests_check_session_lost_LDADD = $(handler_test_libs)
 UNIT_TESTS += tests/check-session-source
-tests_check_session_source_SOURCES = tests/check-session-source.c tests/unit.h \
-	tests/session-fixture.c tests/session-fixture.h
+tests_check_session_source_SOURCES = tests/check-session-source.c tests/unit.h $(source_fixture)
 tests_check_session_source_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=source_read -Wl,--wrap=source_announce
 tests_check_session_source_LDADD = $(handler_test_libs)
 UNIT_TESTS += tests/check-channel
