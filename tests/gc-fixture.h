@@ -20,14 +20,6 @@
 	"FROM page p WHERE NOT EXISTS (SELECT 1 FROM extent e WHERE e.page <= p.id "               \
 	"AND e.page + e.count > p.id)"
 
-static inline bool pack_exists(uint64_t pack)
-{
-	char path[128];
-
-	pack_path_of(pack, path);
-	return access(path, F_OK) == 0;
-}
-
 static inline uint64_t packs_bytes(void)
 {
 	char command[160];

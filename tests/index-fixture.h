@@ -60,6 +60,14 @@ static inline void pack_path_of(uint64_t pack, char path[128])
 	snprintf(path, 128, "%s/packs/%u.pack", fixture_dir, (unsigned int)pack);
 }
 
+static inline bool pack_exists(uint64_t pack)
+{
+	char path[128];
+
+	pack_path_of(pack, path);
+	return access(path, F_OK) == 0;
+}
+
 /* Flips the lowest bit of a byte; the same again puts it right. */
 static inline void pack_flip(uint64_t pack, long offset)
 {

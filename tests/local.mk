@@ -28,7 +28,8 @@ SCRIPT_TESTS += tests/test-layers-guests.sh tests/test-qemu-resume.sh
 
 # db
 UNIT_TESTS += tests/check-chain tests/check-collision tests/check-compare tests/check-damage \
-	tests/check-digest tests/check-image tests/check-layers tests/check-lock tests/check-map tests/check-page tests/check-store
+	tests/check-digest tests/check-image tests/check-import tests/check-layers tests/check-lock \
+	tests/check-map tests/check-page tests/check-store
 tests_check_damage_SOURCES = tests/check-damage.c tests/chance.h tests/unit.h tests/store-fixture.h
 tests_check_digest_SOURCES = tests/check-digest.c tests/unit.h
 tests_check_chain_SOURCES = tests/check-chain.c tests/unit.h $(layer_fixture)
@@ -49,8 +50,9 @@ tests_check_draft_SOURCES = tests/check-draft.c tests/chance.h tests/draft-fixtu
 tests_check_draft_limits_SOURCES = tests/check-draft-limits.c tests/draft-fixture.h $(index_fixture)
 tests_check_draft_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=draft_read
 tests_check_image_SOURCES = tests/check-image.c tests/store-fixture.h tests/unit.h
+tests_check_import_SOURCES = tests/check-import.c $(index_fixture)
 tests_check_page_SOURCES = tests/check-page.c tests/unit.h
-tests_check_store_SOURCES = tests/check-store.c tests/store-fixture.h tests/unit.h
+tests_check_store_SOURCES = tests/check-store.c $(index_fixture)
 # the store with a hash of 8 bits: only the bytes tell pages apart
 tests_check_collision_SOURCES = tests/check-collision.c $(libdb_a_SOURCES)
 tests_check_collision_CPPFLAGS = $(AM_CPPFLAGS) -DPAGE_HASH_MASK=0xff
