@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The calls, and the log. Each call is done and noted under one mutex, so the log
- * has the order in which things happened. Files are known by the descriptor they
- * were opened as, and those open at the start by /proc/self/fd.
+ * The calls. Each is done and noted under one mutex, so the log has the order in which
+ * things happened. Files are known by the descriptor they were opened as, and those
+ * open at the start by /proc/self/fd.
  */
 #include "config.h"
 
@@ -23,19 +23,11 @@
 #include "tests/disk-private.h"
 
 #define FDS_MAX 1024
-#define NAMES_MAX 256
-#define NO_NODE UINT_MAX
-
-struct disk_log disk_log;
 
 /* all of it protected by mutex */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static bool recording;
 static unsigned int node_of_fd[FDS_MAX];
-static struct name {
-	char path[DISK_PATH_MAX]; /* "": free */
-	unsigned int node;
-} names[NAMES_MAX];
 static struct disk_failure failing;
 static unsigned int calls;
 static char failed_what[DISK_PATH_MAX + 32];
@@ -73,119 +65,9 @@ __attribute__((constructor)) static void real_find(void)
 /* A call may come before the constructor. */
 #define REAL(name) (real.name ? real.name : (real_find(), real.name))
 
-bool disk_ignores(const char *path)
-{
-	size_t len = strlen(path);
-
-	return (len > 4 && strcmp(path + len - 4, "-shm") == 0) || strstr(path, "holders/");
-}
-
-/* The part of a path below the root, "" for the root; NULL where it is elsewhere or
- * of no interest. */
-static const char *below_root(const char *path)
-{
-	size_t len = disk_log.root ? strlen(disk_log.root) : 0;
-
-	if (len == 0 || strncmp(path, disk_log.root, len) != 0 ||
-	    (path[len] != '/' && path[len] != '\0'))
-		return NULL;
-	path += path[len] == '/' ? len + 1 : len;
-	if (strlen(path) >= DISK_PATH_MAX) {
-		fprintf(stderr, "%s: too long a name for tests/disk.c\n", path);
-		abort();
-	}
-	return disk_ignores(path) ? NULL : path;
-}
-
-static struct name *name_find(const char *path)
-{
-	for (size_t i = 0; i < NAMES_MAX; i++)
-		if (names[i].path[0] && strcmp(names[i].path, path) == 0)
-			return &names[i];
-	return NULL;
-}
-
-static void name_set(const char *path, unsigned int node)
-{
-	struct name *name = name_find(path);
-
-	for (size_t i = 0; !name && i < NAMES_MAX; i++)
-		if (!names[i].path[0])
-			name = &names[i];
-	if (!name)
-		abort(); /* more names than a test should make */
-	strcpy(name->path, path);
-	name->node = node;
-}
-
-static unsigned int node_find(const char *path)
-{
-	struct name *name = name_find(path);
-
-	if (path[0] == '\0')
-		return 0;
-	return name ? name->node : NO_NODE;
-}
-
-/* The node of the directory that a path is in. */
-static unsigned int parent_node(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char parent[DISK_PATH_MAX];
-
-	snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - path) : 0, path);
-	return node_find(parent);
-}
-
 static unsigned int node_of(int fd)
 {
 	return recording && fd >= 0 && fd < FDS_MAX ? node_of_fd[fd] : NO_NODE;
-}
-
-/* Where a node is, for messages. */
-static const char *path_of(unsigned int node)
-{
-	for (size_t i = 0; i < NAMES_MAX; i++)
-		if (names[i].path[0] && names[i].node == node)
-			return names[i].path;
-	return node == 0 ? "the root" : "a file without a name";
-}
-
-static struct op *note(enum op_kind kind, unsigned int node, const char *path)
-{
-	struct op *op;
-
-	if (disk_log.nops == disk_log.room) {
-		disk_log.room = disk_log.room ? 2 * disk_log.room : 256;
-		disk_log.ops = reallocarray(disk_log.ops, disk_log.room, sizeof(struct op));
-		if (!disk_log.ops)
-			abort();
-	}
-	op = &disk_log.ops[disk_log.nops++];
-	*op = (struct op){.kind = kind, .node = node};
-	snprintf(op->path, sizeof(op->path), "%s", path);
-	return op;
-}
-
-static void note_write(unsigned int node, uint64_t off, const void *data, size_t len)
-{
-	struct op *op = note(OP_WRITE, node, path_of(node));
-
-	op->off = off;
-	op->len = len;
-	op->data = malloc(len + 1);
-	if (!op->data)
-		abort();
-	memcpy(op->data, data, len);
-}
-
-static unsigned int note_new(enum op_kind kind, const char *path)
-{
-	struct op *op = note(kind, parent_node(path), path);
-
-	op->child = disk_log.nnodes++;
-	name_set(path, op->child);
-	return op->child;
 }
 
 /* Is it this call's turn to fail? Sets errno. */
@@ -209,13 +91,13 @@ static const char *target_of(int fd, char *target)
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	n = readlink(link, target, PATH_MAX - 1);
 	target[MAX(n, 0)] = '\0';
-	return below_root(target);
+	return disk_log_below(target);
 }
 
 static int open_noted(const char *path, const char *rel, int flags, mode_t mode)
 {
 	char target[PATH_MAX];
-	bool is_new = name_find(rel) == NULL && flags & O_CREAT;
+	bool is_new = disk_log_node(rel) == NO_NODE && flags & O_CREAT;
 	int fd;
 
 	if ((is_new || failing.reads) && fails("open", rel))
@@ -226,12 +108,12 @@ static int open_noted(const char *path, const char *rel, int flags, mode_t mode)
 	if (fd >= FDS_MAX)
 		abort();
 	if (is_new)
-		note_new(OP_CREATE, rel);
+		disk_log_new(OP_CREATE, rel);
 	else if (flags & O_TRUNC)
-		note(OP_TRUNCATE, node_find(rel), rel);
+		disk_log_note(OP_TRUNCATE, disk_log_node(rel), rel);
 	rel = target_of(fd, target);
 	if (rel)
-		node_of_fd[fd] = node_find(rel);
+		node_of_fd[fd] = disk_log_node(rel);
 	return fd;
 }
 
@@ -248,7 +130,7 @@ int open(const char *path, int flags, ...)
 	if (!__atomic_load_n(&recording, __ATOMIC_ACQUIRE))
 		return REAL(open)(path, flags, mode);
 	pthread_mutex_lock(&mutex);
-	rel = recording ? below_root(path) : NULL;
+	rel = recording ? disk_log_below(path) : NULL;
 	fd = rel ? open_noted(path, rel, flags, mode) : REAL(open)(path, flags, mode);
 	pthread_mutex_unlock(&mutex);
 	return fd;
@@ -270,7 +152,7 @@ static bool read_fails(int fd)
 
 	pthread_mutex_lock(&mutex);
 	node = node_of(fd);
-	r = node != NO_NODE && failing.reads && fails("read", path_of(node));
+	r = node != NO_NODE && failing.reads && fails("read", disk_log_path(node));
 	pthread_mutex_unlock(&mutex);
 	return r;
 }
@@ -305,13 +187,13 @@ static ssize_t write_noted(int fd, const void *buf, size_t len, off_t off)
 
 	pthread_mutex_lock(&mutex);
 	node = node_of(fd);
-	fail = node != NO_NODE && fails("write", path_of(node));
+	fail = node != NO_NODE && fails("write", disk_log_path(node));
 	at = node == NO_NODE || off >= 0 ? off : write_place(fd);
 	if (fail)
 		len /= 2;
 	n = off >= 0 ? REAL(pwrite)(fd, buf, len, off) : REAL(write)(fd, buf, len);
 	if (node != NO_NODE && n > 0)
-		note_write(node, (uint64_t)at, buf, (size_t)n);
+		disk_log_write(node, (uint64_t)at, buf, (size_t)n);
 	if (fail) {
 		errno = failing.error;
 		n = -1;
@@ -337,10 +219,10 @@ int ftruncate(int fd, off_t size)
 
 	pthread_mutex_lock(&mutex);
 	node = node_of(fd);
-	if (node == NO_NODE || !fails("ftruncate", path_of(node)))
+	if (node == NO_NODE || !fails("ftruncate", disk_log_path(node)))
 		r = REAL(ftruncate)(fd, size);
 	if (node != NO_NODE && r == 0)
-		note(OP_TRUNCATE, node, path_of(node))->off = (uint64_t)size;
+		disk_log_note(OP_TRUNCATE, node, disk_log_path(node))->off = (uint64_t)size;
 	pthread_mutex_unlock(&mutex);
 	return r;
 }
@@ -352,10 +234,10 @@ int fsync(int fd)
 
 	pthread_mutex_lock(&mutex);
 	node = node_of(fd);
-	if (node != NO_NODE && fails("fsync", path_of(node)))
+	if (node != NO_NODE && fails("fsync", disk_log_path(node)))
 		r = -1;
 	else if (node != NO_NODE)
-		note(OP_SYNC, node, path_of(node));
+		disk_log_note(OP_SYNC, node, disk_log_path(node));
 	pthread_mutex_unlock(&mutex);
 	return r;
 }
@@ -367,22 +249,13 @@ int fdatasync(int fd)
 
 static int rename_noted(const char *from, const char *to, const char *from_rel, const char *to_rel)
 {
-	struct op *op;
-	struct name *name;
-
-	if (!from_rel || !to_rel || parent_node(from_rel) != parent_node(to_rel)) {
+	if (!from_rel || !to_rel || disk_log_parent(from_rel) != disk_log_parent(to_rel)) {
 		fprintf(stderr, "tests/disk.c cannot record a rename of %s to %s\n", from, to);
 		abort();
 	}
 	if (fails("rename", from_rel) || REAL(rename)(from, to) < 0)
 		return -1;
-	op = note(OP_RENAME, parent_node(from_rel), from_rel);
-	strcpy(op->to, to_rel);
-	name = name_find(from_rel);
-	if (!name)
-		abort();
-	name_set(to_rel, name->node);
-	name->path[0] = '\0';
+	disk_log_rename(from_rel, to_rel);
 	return 0;
 }
 
@@ -393,8 +266,8 @@ int rename(const char *from, const char *to)
 	int r;
 
 	pthread_mutex_lock(&mutex);
-	from_rel = recording ? below_root(from) : NULL;
-	to_rel = recording ? below_root(to) : NULL;
+	from_rel = recording ? disk_log_below(from) : NULL;
+	to_rel = recording ? disk_log_below(to) : NULL;
 	r = from_rel || to_rel ? rename_noted(from, to, from_rel, to_rel) : REAL(rename)(from, to);
 	pthread_mutex_unlock(&mutex);
 	return r;
@@ -406,13 +279,11 @@ static int remove_noted(int (*call)(const char *), const char *what, const char 
 	int r = -1;
 
 	pthread_mutex_lock(&mutex);
-	rel = recording ? below_root(path) : NULL;
+	rel = recording ? disk_log_below(path) : NULL;
 	if (!rel || !fails(what, rel))
 		r = call(path);
-	if (rel && r == 0) {
-		note(OP_UNLINK, parent_node(rel), rel);
-		name_find(rel)->path[0] = '\0';
-	}
+	if (rel && r == 0)
+		disk_log_unlink(rel);
 	pthread_mutex_unlock(&mutex);
 	return r;
 }
@@ -433,11 +304,11 @@ int mkdir(const char *path, mode_t mode)
 	int r = -1;
 
 	pthread_mutex_lock(&mutex);
-	rel = recording ? below_root(path) : NULL;
+	rel = recording ? disk_log_below(path) : NULL;
 	if (!rel || !fails("mkdir", rel))
 		r = REAL(mkdir)(path, mode);
 	if (rel && r == 0)
-		note_new(OP_MKDIR, rel);
+		disk_log_new(OP_MKDIR, rel);
 	pthread_mutex_unlock(&mutex);
 	return r;
 }
@@ -451,7 +322,7 @@ int ftruncate64(int fd, off_t size) __attribute__((alias("ftruncate")));
 /* What is there at the start, as if just written. */
 static int note_existing(const char *path, const struct stat *st, int type, struct FTW *where)
 {
-	const char *rel = below_root(path);
+	const char *rel = disk_log_below(path);
 	unsigned int node;
 	char *bytes;
 	int fd;
@@ -459,7 +330,7 @@ static int note_existing(const char *path, const struct stat *st, int type, stru
 	(void)where;
 	if (!rel || rel[0] == '\0')
 		return 0;
-	node = note_new(type == FTW_D ? OP_MKDIR : OP_CREATE, rel);
+	node = disk_log_new(type == FTW_D ? OP_MKDIR : OP_CREATE, rel);
 	if (type == FTW_D || st->st_size == 0)
 		return 0;
 	bytes = malloc((size_t)st->st_size);
@@ -467,7 +338,7 @@ static int note_existing(const char *path, const struct stat *st, int type, stru
 	if (!bytes || fd < 0 || REAL(read)(fd, bytes, (size_t)st->st_size) != st->st_size)
 		abort();
 	REAL(close)(fd);
-	note_write(node, 0, bytes, (size_t)st->st_size);
+	disk_log_write(node, 0, bytes, (size_t)st->st_size);
 	free(bytes);
 	return 0;
 }
@@ -479,19 +350,13 @@ static void find_open_files(void)
 	for (int fd = 0; fd < FDS_MAX; fd++) {
 		const char *rel = target_of(fd, target);
 
-		node_of_fd[fd] = rel ? node_find(rel) : NO_NODE;
+		node_of_fd[fd] = rel ? disk_log_node(rel) : NO_NODE;
 	}
 }
 
 void disk_start(const char *root)
 {
-	for (size_t i = 0; i < disk_log.nops; i++)
-		free(disk_log.ops[i].data);
-	free(disk_log.root);
-	disk_log.nops = 0;
-	disk_log.nnodes = 1;
-	disk_log.root = strdup(root);
-	memset(names, 0, sizeof(names));
+	disk_log_begin(root);
 	if (nftw(root, note_existing, 16, FTW_PHYS) < 0)
 		abort();
 	disk_log.first = disk_log.nops;
@@ -504,7 +369,7 @@ void disk_start(const char *root)
 void disk_mark(unsigned int mark)
 {
 	pthread_mutex_lock(&mutex);
-	note(OP_MARK, mark, "");
+	disk_log_note(OP_MARK, mark, "");
 	pthread_mutex_unlock(&mutex);
 }
 

@@ -82,7 +82,8 @@ tests_check_marks_LDFLAGS = $(tests_check_gc_LDFLAGS)
 tests_check_repack_SOURCES = tests/check-repack.c tests/hook-fixture.h $(index_fixture)
 tests_check_repack_LDADD = $(tests_check_gc_LDADD)
 tests_check_repack_LDFLAGS = $(tests_check_gc_LDFLAGS)
-disk_sources = tests/chance.h tests/disk.c tests/disk.h tests/disk-cut.c tests/disk-private.h \
+disk_sources = tests/chance.h tests/disk.c tests/disk.h tests/disk-cut.c \
+	tests/disk-log.c tests/disk-private.h \
 	tests/scenario-images.c tests/scenario-images.h \
 	tests/scenarios.c tests/scenarios.h tests/shadow.c tests/shadow.h \
 	tests/store-fixture.h tests/unit.h
