@@ -10,6 +10,7 @@
 
 #include "db/appender.h"
 #include "db/draft.h"
+#include "db/draft-seen.h"
 #include "db/layer-edit.h"
 #include "db/map.h"
 #include "db/overlay.h"

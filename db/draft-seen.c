@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which version of a draft's files the kernel has cached. */
 #include "config.h"
+
+#include "db/draft-seen.h"
 
 #include "base/attributes.h"
 #include "db/draft-private.h"

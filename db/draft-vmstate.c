@@ -7,6 +7,8 @@
  */
 #include "config.h"
 
+#include "db/draft-vmstate.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -108,41 +108,6 @@ struct draft_stat {
 };
 bool drafts_stat(struct drafts *drafts, uint64_t id, struct draft_stat *ret);
 
-/*
- * The file vmstate of a draft: any length up to ATTACHMENT_BYTES_MAX. It is loaded
- * once by draft_vmstate_open, which without wait is -EBUSY where a thread stores; then
- * as above. draft_store stores it too.
- */
-int draft_vmstate_open(struct draft *draft, struct index *index, bool wait) MUST_CHECK;
-uint64_t draft_vmstate_size(struct draft *draft);
-size_t draft_vmstate_read(struct draft *draft, uint64_t off, void *buf, size_t len);
-/* -EFBIG, -ENOMEM. With append off is not looked at. */
-int draft_vmstate_write(struct draft *draft, uint64_t off, bool append, const void *buf,
-			size_t len) MUST_CHECK;
-int draft_vmstate_truncate(struct draft *draft, uint64_t size) MUST_CHECK;
-
-/*
- * What the kernel has cached of a file of a draft (or of what was one) belongs to a
- * version. Is it this one? If not, whoever asks has it dropped, and says so with
- * drafts_set_seen once that is done for sure: until then every open does the same.
- * which tells the files of a snapshot apart.
- *
- * What the kernel has cached may also be what it could not write: drafts_lost says so,
- * and takes back what drafts_seen would say. losses tells whether it was called between
- * the two.
- */
-enum draft_part {
-	DRAFT_MEM,
-	DRAFT_VMSTATE,
-	DRAFT_DIFF, /* once sealed */
-	DRAFT_FILES,
-};
-bool drafts_seen(struct drafts *drafts, uint64_t id, enum draft_part which, uint64_t version,
-		 uint64_t *ret_losses);
-void drafts_set_seen(struct drafts *drafts, uint64_t id, enum draft_part which, uint64_t version,
-		     uint64_t losses);
-void drafts_lost(struct drafts *drafts, uint64_t id, enum draft_part which);
-
 /* The version that reads show; grows with each change. */
 uint64_t draft_version(struct draft *draft);
 

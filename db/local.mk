@@ -39,10 +39,10 @@ libdb_a_SOURCES = \
 	db/draft.c db/draft.h \
 	db/draft-private.h \
 	db/draft-read.c \
-	db/draft-seen.c \
+	db/draft-seen.c db/draft-seen.h \
 	db/draft-store.c \
 	db/draft-tidy.c \
-	db/draft-vmstate.c \
+	db/draft-vmstate.c db/draft-vmstate.h \
 	db/draft-write.c \
 	db/known.c db/known.h \
 	db/layer.c db/layer.h \

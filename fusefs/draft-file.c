@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "db/draft-vmstate.h"
 
 uint64_t draft_file_size(const struct draft_file *file)
 {

@@ -14,6 +14,7 @@
 
 #include "base/attributes.h"
 #include "db/draft.h"
+#include "db/draft-seen.h"
 
 /* One of the two. */
 struct draft_file {

@@ -12,6 +12,8 @@
 #include "base/fail.h"
 #include "db/attachment.h"
 #include "db/draft.h"
+#include "db/draft-seen.h"
+#include "db/draft-vmstate.h"
 #include "db/snapshot.h"
 #include "db/store.h"
 #include "fusefs/content.h"

@@ -6,6 +6,7 @@
 #define PAGODA_TESTS_DRAFT_FIXTURE_H
 
 #include "db/draft-private.h"
+#include "db/draft-vmstate.h"
 #include "db/draft.h"
 #include "db/fork.h"
 #include "tests/index-fixture.h"

@@ -23,7 +23,7 @@ rooms_of() {
 }
 
 # What db/ shows to other rooms.
-db_shows=" attachment catalog check codec compare copy damage draft export fork gc import index info map pages repack resolve snapshot store "
+db_shows=" attachment catalog check codec compare copy damage draft draft-seen draft-vmstate export fork gc import index info map pages repack resolve snapshot store "
 
 # The one room that may include the header of a library, empty for any.
 owner_of() {
