@@ -16,8 +16,9 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "base/units.h"
-#include "handler/keeper.h"
 #include "base/spin.h"
+#include "handler/keeper.h"
+#include "handler/uffd.h"
 
 #define SOURCE_TIMEOUT_S 300
 
@@ -168,8 +169,11 @@ static int serve(const struct arguments *args, const char *path)
 	AUTO_SOURCE struct source *source = NULL;
 	AUTO_LISTENER struct listener *listener = NULL;
 	enum end end;
-	int r = source_open(path, &source);
+	int r = uffd_check_proc();
 
+	if (r < 0)
+		return report(EXIT_FAILED, r);
+	r = source_open(path, &source);
 	if (r < 0)
 		return report(source_code(r), r);
 	r = listener_open(args->listen, &listener);

@@ -152,7 +152,18 @@ bool uffd_is_one(int fd)
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	n = readlink(link, target, sizeof(target));
+	if (n < 0) /* /proc has gone since we started, or is short of memory */
+		return true;
 	return n == (ssize_t)sizeof(name) - 1 && memcmp(target, name, sizeof(name) - 1) == 0;
+}
+
+int uffd_check_proc(void)
+{
+	if (access("/proc/self/fd", F_OK) == 0)
+		return 0;
+	return fail_with(-errno,
+			 "/proc: %s: it says which descriptor is a userfaultfd; mount it first",
+			 strerror(errno));
 }
 
 int uffd_prepare(int fd)

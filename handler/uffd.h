@@ -83,8 +83,12 @@ int uffd_is_huge(int uffd, uint64_t va, uint64_t len, bool *ret) MUST_CHECK;
  * zero. Wakes who waits. -errno of ioctl(2); -ENOMEM: the process is gone. */
 int uffd_unregister(int uffd, uint64_t va, uint64_t len) MUST_CHECK;
 
-/* Whether the descriptor is one, by what /proc calls it. */
+/* Whether the descriptor is one, by what /proc calls it. Where that cannot be had it may
+ * be one, and counts as one: the memory of whoever sent it hangs on it. */
 bool uffd_is_one(int fd);
+
+/* Whether /proc is there to ask. 0, or -errno with text. */
+int uffd_check_proc(void) MUST_CHECK;
 
 /* Makes it ready for use. -errno of fcntl(2), or -EBADMSG with text where it
  * cannot be used. */

@@ -225,6 +225,7 @@ UNIT_TESTS += tests/check-receive
 tests_check_receive_SOURCES = tests/check-receive.c tests/unit.h
 tests_check_receive_LDADD = $(handler_test_libs)
 SCRIPT_TESTS += \
+	tests/test-handler-apart.sh \
 	tests/test-handler-bystanders.sh \
 	tests/test-handler-control.sh \
 	tests/test-handler-draft.sh \

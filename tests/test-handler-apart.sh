@@ -1,0 +1,26 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# A handler in namespaces of its own, as a container gives them. Without /proc it cannot tell
+# a userfaultfd, and closes none for that: its machine would read zeros.
+. "${srcdir:-.}/tests/functions.sh"
+. "$top_srcdir/tests/handler-functions.sh"
+requires_root
+requires_userfaultfd
+requires_program nsenter
+unshare --mount --propagation private true 2>/dev/null || skip "needs a mount namespace"
+make_image image 2
+
+# without /proc it does not begin
+expect 1 timeout "$patience" unshare --mount --propagation private sh -c 'umount -l /proc && exec "$@"' sh \
+	"$handler" --listen socket image 2>err
+expect_text "/proc: No such file or directory" err
+[ ! -e socket ] || fail "there is a socket"
+
+# where it loses /proc on its way, what may be a userfaultfd is one
+launcher="unshare --mount --propagation private"
+start_handler socket image 2>log
+nsenter --mount --target "$handler_pid" umount -l /proc || fail "cannot unmount /proc"
+"$client" -i image -s socket -n 1000 --all --close-uffd || fail "the machine got something else"
+expect 137 "$client" -i image -s socket --doomed --close-uffd --send uffd,file
+kill -TERM "$handler_pid"
+expect_end 0 "$handler_pid"
