@@ -271,6 +271,8 @@ void keeper_stop(struct keeper *k, bool drain)
 void keeper_stop_machine(struct keeper *k, struct machine *m)
 {
 	machine_stop(m, &k->policy);
+	if (m->stopping && m->state == MACHINE_SERVED) /* and we wait for it, maybe long */
+		log_error("machine %d: %s", (int)m->pid, m->deed);
 	machine_look(k, m);
 }
 

@@ -310,13 +310,16 @@ void machine_disappoint(struct machine *m)
 
 void machine_stop(struct machine *m, const struct machine_policy *policy)
 {
+	int r;
+
 	/* it may have been filled since we looked: then it is not ours to kill */
 	if (m->state == MACHINE_SERVED)
 		served_turn(m, policy);
 	if (m->state != MACHINE_SERVED && m->state != MACHINE_ENDING)
 		return;
 	m->stopping = true;
-	if (machine_signal(m, SIGKILL) == -EPERM) {
+	r = machine_signal(m, SIGKILL);
+	if (r < 0 && r != -ESRCH) { /* EPERM; EINVAL where it is outside of our PID namespace */
 		m->deed = "it could not be killed: kill it by hand";
 		return;
 	}
