@@ -97,7 +97,8 @@ static int file_open(const char *path, int *ret_fd, struct identity *ret)
 
 	if (r < 0)
 		return r;
-	fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	/* a FIFO would keep us until someone writes to it; of a file it says nothing */
+	fd = openat(dir, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return cannot_open(path);
 	r = image_check(path, &st);

@@ -30,6 +30,9 @@ refused 4 "No such file" --listen socket nothing
 mkdir empty
 refused 4 "No such file" --listen socket empty
 refused 6 "is not a file" --listen socket /dev/null
+mkfifo fifo
+expect 6 timeout "$patience" "$handler" --listen socket fifo 2>err
+expect_text "is not a file" err
 printf 1 >odd
 refused 6 "not a multiple of 4096" --listen socket odd
 refused 2 "at most 107 bytes" --listen "$(printf '%0108d' 0)" image
