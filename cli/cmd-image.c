@@ -122,6 +122,15 @@ static int read_attachment(const char *path, void **ret_data, size_t *ret_len)
 	return 0;
 }
 
+/* All of a file would be read, also what somebody has read of it already, as a header. */
+static int check_at_begin(int fd)
+{
+	if (lseek(fd, 0, SEEK_CUR) <= 0) /* a pipe cannot tell, and has no need to */
+		return 0;
+	return fail_with(-EINVAL, "standard input is a file that is not at its beginning: give "
+				  "the rest of it through a pipe");
+}
+
 /* What the command line says is to be imported. */
 static int find_input(struct cli *cli, struct input *input)
 {
@@ -196,6 +205,9 @@ int cmd_import(struct cli *cli)
 	fd = open_input(input.image);
 	if (fd < 0)
 		return fd;
+	r = strcmp(input.image, "-") == 0 ? check_at_begin(fd) : 0;
+	if (r < 0)
+		return r;
 	progress = progress_new(cli->operation, cli->quiet);
 	request.image_fd = fd;
 	request.image = strcmp(input.image, "-") == 0 ? "standard input" : input.image;

@@ -119,6 +119,12 @@ for file in shorter longer; do
 done
 cat image | expect 6 pagoda import x - --parent a --diff 2>err || exit 1
 expect_text "import x: standard input cannot have holes" err
+# of a file as standard input what has been read already would come along
+{
+	dd of=header bs=4096 count=1 status=none
+	expect 6 pagoda import x - 2>err
+} <image
+expect_text "import x: standard input is a file that is not at its beginning" err
 # a file as standard input has them
 pagoda -q import x - --parent a --diff <image || fail "a diff as standard input"
 refused 5 "rm a: 'x' builds on it: remove that first" rm a
