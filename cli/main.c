@@ -326,8 +326,9 @@ int main(int argc, char **argv)
 		tell(&cli, code, r);
 	r = output_finish();
 	if (r < 0) {
-		log_error("%s%s%s", cli.operation, code ? ": " : ": it is done, but ",
-			  fail_text(r));
+		const char *but = code ? ": " : ": it is done, but ";
+
+		log_error("%s%s%s", cli.operation, cli.operation[0] ? but : "", fail_text(r));
 		code = code ? code : (int)exit_code(r);
 	}
 	return code;

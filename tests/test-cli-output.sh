@@ -18,6 +18,8 @@ for command in ls "info image" check "--json ls" "--json check" help --version; 
 	expect 1 pagoda $command >&- 2>err
 	expect_text "standard output: Bad file descriptor" err
 done
+expect 8 pagoda --version >/dev/full 2>err
+[ "$(cat err)" = "pagoda: standard output: No space left on device" ] || fail "it says: $(cat err)"
 expect 8 pagoda export image - >/dev/full 2>err
 
 # a reader that is gone: told, not killed by the signal
