@@ -98,3 +98,16 @@ int mounts_find_device(unsigned int major, unsigned int minor, struct mounts_ent
 {
 	return find(is_device, (const unsigned int[]){major, minor}, ret);
 }
+
+static bool is_other(const struct mounts_entry *entry, const void *key)
+{
+	const struct mounts_entry *known = key;
+
+	return is_device(entry, (const unsigned int[]){known->major, known->minor}) &&
+	       !is_at(entry, known->point);
+}
+
+int mounts_find_other(const struct mounts_entry *entry, struct mounts_entry *ret)
+{
+	return find(is_other, entry, ret);
+}

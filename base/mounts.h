@@ -28,4 +28,8 @@ int mounts_find(const char *path, struct mounts_entry *ret) MUST_CHECK;
  * there is none (left), -errno of reading the table. */
 int mounts_find_device(unsigned int major, unsigned int minor, struct mounts_entry *ret) MUST_CHECK;
 
+/* Another place where what entry names is mounted; -ENOENT if there is none, -errno of
+ * reading the table. */
+int mounts_find_other(const struct mounts_entry *entry, struct mounts_entry *ret) MUST_CHECK;
+
 #endif

@@ -69,18 +69,17 @@ static int resolve(const char *dir, char path[PATH_MAX])
 	return 0;
 }
 
-static int check_is_view(const char *path)
+static int check_is_view(const char *path, struct mounts_entry *ret)
 {
-	struct mounts_entry entry;
-	int r = mounts_find(path, &entry);
+	int r = mounts_find(path, ret);
 
 	if (r == -ENOENT)
 		return fail_with(-EINVAL, "nothing is mounted there");
 	if (r < 0)
 		return r;
-	if (strcmp(entry.type, VIEW_TYPE) != 0)
+	if (strcmp(ret->type, VIEW_TYPE) != 0)
 		return fail_with(-EINVAL, "a file system of type %s is mounted there, not a view",
-				 entry.type);
+				 ret->type);
 	return 0;
 }
 
@@ -167,7 +166,8 @@ static int wait_end(int daemon_fd)
 		return fail_with(-errno, "waiting for its daemon: %s", strerror(errno));
 	if (n == 0)
 		return fail_with(-ETIMEDOUT,
-				 "it is unmounted, but its daemon has not ended for %d s",
+				 "it is unmounted, but its daemon has not ended for %d s: it may "
+				 "be mounted in another mount namespace, as of a container",
 				 END_WAIT_MS / 1000);
 	return 0;
 }
@@ -246,16 +246,35 @@ static int store_drafts(const char *path)
 	return r;
 }
 
+/* Unmounts a view with a daemon. That serves it as long as it is anywhere, as by a bind
+ * mount; looked up before, as its number may be another's by then. */
+static int unmount_alive(const struct mounts_entry *view, int daemon_fd)
+{
+	struct mounts_entry other;
+	int elsewhere = mounts_find_other(view, &other);
+	int r = elsewhere < 0 && elsewhere != -ENOENT ? elsewhere : unmount_wait(view->point);
+
+	if (r < 0)
+		return r;
+	if (elsewhere == 0)
+		return fail_with(-EBUSY,
+				 "it is unmounted, but it is mounted on %s too, and its daemon "
+				 "goes on: unmount that as well",
+				 other.point);
+	return wait_end(daemon_fd);
+}
+
 int unmount_view(const char *dir)
 {
 	AUTO_CLOSE int daemon_fd = -1;
+	struct mounts_entry view;
 	char path[PATH_MAX];
 	int r = check_answers(dir);
 
 	if (r == 0)
 		r = resolve(dir, path);
 	if (r == 0)
-		r = check_is_view(path);
+		r = check_is_view(path, &view);
 	if (r < 0)
 		return r;
 	daemon_fd = open_daemon(path);
@@ -264,7 +283,5 @@ int unmount_view(const char *dir)
 	if (daemon_fd < 0)
 		return daemon_fd;
 	r = store_drafts(path);
-	if (r == 0)
-		r = unmount_wait(path);
-	return r < 0 ? r : wait_end(daemon_fd);
+	return r < 0 ? r : unmount_alive(&view, daemon_fd);
 }

@@ -109,6 +109,19 @@ pagoda umount view || fail "umount of a dead view"
 exec 5<&-
 is_mounted && fail "the dead view is still mounted"
 
+# mounted in two places: taken from one, and told where the other is
+mkdir bound
+pagoda mount view || fail mount
+pid=$(daemon_pid)
+mount --bind view bound || fail "mount --bind"
+mounted "$work/bound"
+expect 5 timeout "$patience" "$top_builddir/pagoda" umount view 2>err
+expect_text "it is mounted on $work/bound too" err
+is_mounted && fail "it is still mounted in the first place"
+same bound/image/mem image
+pagoda umount bound || fail "umount of the other place"
+has_ended "$pid" || fail "umount returned before daemon $pid has ended"
+
 # what is not a view stays
 mount -t tmpfs none view
 expect 6 pagoda umount view 2>err
