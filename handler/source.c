@@ -251,6 +251,15 @@ bool source_has_gone(const struct source *source)
 	return was_gone(source->fd, -EIO);
 }
 
+bool source_has_changed(const struct source *source)
+{
+	struct identity now;
+
+	if (source->identity.of_fuse) /* a sealed snapshot never does, a draft may */
+		return false;
+	return identity_read(source->fd, -1, &now) == 0 && !identity_same(&source->identity, &now);
+}
+
 int source_read(const struct source *source, int fd, uint64_t off, uint64_t len, void *buf)
 {
 	ssize_t n = io_pread_full(fd, buf, len, off);

@@ -52,6 +52,11 @@ int source_reopen(const struct source *source, int *ret_fd, struct identity *ret
 /* Whether the file system of source_fd() has gone. It may wait as long. */
 bool source_has_gone(const struct source *source);
 
+/* Whether it is a raw file that was written to since it was opened first: where its holes
+ * were says nothing any more, and half of what it was may be installed. It may wait as
+ * long. */
+bool source_has_changed(const struct source *source);
+
 /* Takes ownership of fd, which is the same image, as the next generation. */
 void source_renew(struct source *source, int fd);
 

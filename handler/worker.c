@@ -129,6 +129,10 @@ static enum end serve(const struct worker_setup *setup)
 		return r == -ENOMEM ? END_OUT_OF_MEMORY : END_HANDOVER_REFUSED;
 	}
 	close(setup->conn);
+	if (source_has_changed(setup->source))
+		return shared_end(shared, END_SOURCE_FAILED,
+				  "%s was written to since pagoda-handler began: start it anew",
+				  source_path(setup->source));
 	r = session_new(&with, &session);
 	if (r < 0)
 		return shared_end(shared, END_OUT_OF_MEMORY, "begin its session: %s", strerror(-r));

@@ -39,6 +39,16 @@ kill -KILL "$client_pid"
 expect_end 137 "$client_pid"
 expect_end 1 "$handler_pid"
 
+# Written to between two machines: what was looked up of the file says nothing any more.
+make_image image 2
+start_handler socket image 2>log
+"$client" -i image -s socket --all || fail "the machine before"
+dd if=/dev/urandom of=image bs=1M count=2 conv=notrunc status=none || fail "cannot write image"
+expect 137 "$client" -i image -s socket --doomed --close-uffd
+expect_logged 'source-failed: image was written to' log
+kill -TERM "$handler_pid"
+expect_end 0 "$handler_pid"
+
 # A fault in no region is the end of that machine only, and so is the death of its
 # worker.
 cut_image
