@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -247,6 +248,29 @@ static int print_exported(const struct cli *cli, const struct snapshot_row *row,
 	return 0;
 }
 
+/* What takes the name of index.db or of a pack is the end of the store. What is wrong with
+ * path besides, who writes it finds. */
+static int check_outside(const struct store *store, const char *path)
+{
+	static const char *const inside[] = {"", "/packs", "/holders"};
+	char dir[PATH_MAX];
+	struct stat to;
+
+	if (strcmp(path, "-") == 0 || io_parent(path, dir) < 0 || stat(dir, &to) < 0)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(inside); i++) {
+		char name[PATH_MAX];
+		struct stat st;
+		int n = snprintf(name, sizeof(name), "%s%s", store_path(store), inside[i]);
+
+		if (n < (int)sizeof(name) && stat(name, &st) == 0 && st.st_dev == to.st_dev &&
+		    st.st_ino == to.st_ino)
+			return fail_with(-EINVAL, "%s is inside the store: give a file elsewhere",
+					 path);
+	}
+	return 0;
+}
+
 int cmd_export(struct cli *cli)
 {
 	AUTO(store_close_at) struct store *store = NULL;
@@ -260,6 +284,8 @@ int cmd_export(struct cli *cli)
 	if (cli->json && strcmp(path, "-") == 0)
 		return cli_usage(cli, "--json and an image do not go to standard output together");
 	r = cli_open(cli, &store, &index);
+	if (r == 0)
+		r = check_outside(store, path);
 	if (r == 0)
 		r = cli_open_snapshot(index, cli->operands[0], &snapshot);
 	if (r == 0)

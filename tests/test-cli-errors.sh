@@ -179,6 +179,12 @@ refused 6 "huge is larger than the 64 MiB" import x image --vmstate huge
 # files of export
 refused 6 "export a: " export a missing/file
 refused 6 "export a: " export a dir
+mkdir -p link
+ln -s "$PAGODA_STORE/packs" link/packs
+for file in "$PAGODA_STORE/index.db" "$PAGODA_STORE/new" "$PAGODA_STORE/holders/1" link/packs/1.pack; do
+	refused 6 "export a: $file is inside the store" export a "$file"
+done
+pagoda -q check || fail "the store has changed"
 refused 6 "export a: /dev/null cannot have holes" export --diff a /dev/null
 pagoda export --diff a - >out 2>err
 [ $? -eq 6 ] || fail "a diff went to standard output"
