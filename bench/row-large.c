@@ -61,6 +61,17 @@ static int place_of_make(struct bench *bench, const char *store, const char *nam
 	return r < 0 ? r : bench_row_path(bench, ret->log, "log");
 }
 
+/* What was just written goes to the disk first: else that, and of a large image more of
+ * it, is in the way of the import that is timed. */
+static int settle(const char *path)
+{
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fdatasync(fd) < 0)
+		return fail_with(-errno, "cannot sync %s: %s", path, strerror(errno));
+	return 0;
+}
+
 /* An image of size bytes in a store of its own; the raw file goes away again. */
 static int large_make(struct bench *bench, const char *store, uint64_t size, struct place_of *ret)
 {
@@ -73,6 +84,8 @@ static int large_make(struct bench *bench, const char *store, uint64_t size, str
 		r = bench_row_path(bench, raw, "raw");
 	if (r == 0)
 		r = image_make(raw, SEED, size);
+	if (r == 0)
+		r = settle(raw);
 	if (r == 0)
 		r = bench_init(bench, ret->store);
 	if (r == 0)
@@ -278,6 +291,8 @@ static int chain_make(struct bench *bench, struct place_of kept[3])
 	for (unsigned int i = 1; r == 0 && i <= last; i++) {
 		snprintf(names[i], sizeof(names[i]), "l%u", i);
 		r = image_change(&image, raw, i, LAYER_PERCENT);
+		if (r == 0)
+			r = settle(raw);
 		if (r == 0)
 			r = bench_import(bench, kept[0].store, names[i], raw,
 					 i > 1 ? names[i - 1] : NULL, &seconds);
