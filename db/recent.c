@@ -11,7 +11,7 @@
 #include "base/big.h"
 #include "base/fail.h"
 
-/* Room for eight times the pages that can be between a look-up and its commit. */
+/* Room for four times the pages that can be between a look-up and its commit. */
 #define SETS (1U << 15)
 
 struct recent {

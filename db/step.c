@@ -4,6 +4,7 @@
 #include "db/step.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "base/fail.h"
 #include "db/rows.h"
@@ -121,16 +122,40 @@ static int lay_out_page(struct steps *s, const struct step *step, size_t i)
 			 s->last.first + s->last.count == page->pgno;
 	bool by_id =
 		page->kind == STEP_KNOWN && (continues || stretch_from(step, i) >= STRETCH_PAGES);
-	int r;
 
 	if (page->kind == STEP_ZERO)
 		return extend(s, page->pgno, page->count, 0);
 	if (by_id)
 		return extend(s, page->pgno, 1, page->known_id);
-	r = row_batch_add(&s->rows, &page->row, s->next_id);
-	if (r == 0)
-		r = extend(s, page->pgno, 1, s->next_id++);
-	return r;
+	s->rows[s->nrows++] = (struct step_row){
+		.hash = (int64_t)page->row.hash, .id = s->next_id, .row = &page->row};
+	return extend(s, page->pgno, 1, s->next_id++);
+}
+
+static int row_compare(const void *a, const void *b)
+{
+	const struct step_row *x = a;
+	const struct step_row *y = b;
+
+	if (x->hash != y->hash)
+		return x->hash < y->hash ? -1 : 1;
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/*
+ * In the order of page_hash: hashes come in no order, and that index soon has more pages
+ * than the connection keeps. So each that changes is read once and logged once a step,
+ * not once a row. In the table the new ids are close together in any order.
+ */
+static int write_rows(struct steps *s)
+{
+	int r = 0;
+
+	qsort(s->rows, s->nrows, sizeof(s->rows[0]), row_compare);
+	row_batch_init(&s->batch, s->index);
+	for (size_t i = 0; r == 0 && i < s->nrows; i++)
+		r = row_batch_add(&s->batch, s->rows[i].row, s->rows[i].id);
+	return r == 0 ? row_batch_flush(&s->batch) : r;
 }
 
 /* Inside the transaction, once everything named is there. */
@@ -143,11 +168,11 @@ static int lay_out(struct steps *s, const struct step *step)
 	if (r == -ENOENT)
 		return fail_with(-EBADMSG, "index.db: its sequence of page ids is missing");
 	s->next_id = (uint64_t)sequence + 1;
-	row_batch_init(&s->rows, s->index);
+	s->nrows = 0;
 	for (size_t i = 0; r == 0 && i < step->npages; i++)
 		r = lay_out_page(s, step, i);
 	if (r == 0)
-		r = row_batch_flush(&s->rows);
+		r = write_rows(s);
 	return r == 0 ? write_last(s) : r;
 }
 

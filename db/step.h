@@ -19,7 +19,7 @@
 #include "db/row-batch.h"
 
 #ifndef STEP_PAGES /* tests make steps smaller */
-#define STEP_PAGES 8192
+#define STEP_PAGES 16384
 #endif
 #define STEP_KEPT 2048 /* known pages whose bytes are kept: 8 MiB */
 
@@ -50,14 +50,24 @@ struct extent {
 	uint64_t page; /* 0: zero pages */
 };
 
+/* A page row of a step, before all of them go into the index. */
+struct step_row {
+	int64_t hash; /* as SQLite orders it */
+	uint64_t id;
+	const struct page_row *row; /* borrowed of the step */
+};
+
 /* What the steps of a layer have in common. */
 struct steps {
 	struct index *index; /* borrowed */
 	uint64_t snapshot;
 	struct appender_edit *edit; /* borrowed; NULL: an import */
 	struct extent last;	    /* the run that may go on; count 0: none yet */
-	uint64_t next_id;	    /* while laying out */
-	struct row_batch rows;	    /* while laying out */
+	/* while laying out */
+	uint64_t next_id;
+	size_t nrows;
+	struct step_row rows[STEP_PAGES];
+	struct row_batch batch;
 };
 
 /* Makes the blocks durable and commits. Where known pages are gone, nothing is done: they

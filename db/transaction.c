@@ -28,7 +28,7 @@
 #include "db/store-private.h"
 #include "db/wal.h"
 
-#define WAL_PAGES_MAX 2048 /* 8 MiB of log, then a step checkpoints too */
+#define WAL_PAGES_MAX 4096 /* 16 MiB of log, then a step checkpoints too */
 
 static int count_generation(struct index *index)
 {
