@@ -272,11 +272,39 @@ static int grow_size(struct bench *bench)
 	return r;
 }
 
-/* A chain; the images of its first, its tenth and its last layer are kept. */
-static int chain_make(struct bench *bench, struct place_of kept[3])
+/* An image of a chain, and a store that has the same in one layer: a page that was zero
+ * in the first layer may be data in the last, so that the first is no measure. */
+struct deep {
+	unsigned int layers;
+	struct place_of chain;
+	struct place_of flat;
+};
+
+static int deep_keep(struct bench *bench, struct deep *d, const char *raw, const char *name,
+		     double seconds)
 {
-	const unsigned int last = bench->measuring.once ? LAYERS_ONCE : LAYERS;
-	const unsigned int at[] = {1, 10, last};
+	char store[NAME_MAX];
+	int r = place_of_make(bench, "chain", name, &d->chain);
+
+	d->chain.import_us = seconds * 1e6 / (double)(LAYER_IMAGE / PAGE);
+	snprintf(store, sizeof(store), "flat%u", d->layers);
+	if (r == 0)
+		r = place_of_make(bench, store, name, &d->flat);
+	if (r == 0)
+		r = bench_init(bench, d->flat.store);
+	if (r == 0)
+		r = bench_import(bench, d->flat.store, name, raw, NULL, &seconds);
+	d->flat.import_us = seconds * 1e6 / (double)(LAYER_IMAGE / PAGE);
+	if (r == 0)
+		r = image_load(raw, &d->chain.image);
+	if (r == 0)
+		r = image_load(raw, &d->flat.image);
+	return r;
+}
+
+/* A chain as long as the last of them is deep. */
+static int chain_make(struct bench *bench, const char *store, struct deep *deep, size_t ndeep)
+{
 	static char names[LAYERS + 1][8];
 	char raw[PATH_MAX];
 	struct image image = {.bytes = NULL};
@@ -288,20 +316,16 @@ static int chain_make(struct bench *bench, struct place_of kept[3])
 		r = image_make(raw, SEED, LAYER_IMAGE);
 	if (r == 0)
 		r = image_load(raw, &image);
-	for (unsigned int i = 1; r == 0 && i <= last; i++) {
+	for (unsigned int i = 1; r == 0 && next < ndeep; i++) {
 		snprintf(names[i], sizeof(names[i]), "l%u", i);
 		r = image_change(&image, raw, i, LAYER_PERCENT);
 		if (r == 0)
 			r = settle(raw);
 		if (r == 0)
-			r = bench_import(bench, kept[0].store, names[i], raw,
-					 i > 1 ? names[i - 1] : NULL, &seconds);
-		if (r == 0 && next < 3 && i == at[next]) {
-			r = place_of_make(bench, "chain", names[i], &kept[next]);
-			kept[next].import_us = seconds * 1e6 / (double)(LAYER_IMAGE / PAGE);
-			if (r == 0)
-				r = image_load(raw, &kept[next++].image);
-		}
+			r = bench_import(bench, store, names[i], raw, i > 1 ? names[i - 1] : NULL,
+					 &seconds);
+		if (r == 0 && i == deep[next].layers)
+			r = deep_keep(bench, &deep[next++], raw, names[i], seconds);
 	}
 	image_free(&image);
 	return r;
@@ -309,20 +333,23 @@ static int chain_make(struct bench *bench, struct place_of kept[3])
 
 static int grow_depth(struct bench *bench)
 {
-	struct place_of kept[3] = {{.bench = bench}};
-	int r = bench_row_path(bench, kept[0].store, "chain");
+	struct deep deep[] = {{.layers = 10},
+			      {.layers = bench->measuring.once ? LAYERS_ONCE : LAYERS}};
+	char store[PATH_MAX];
+	char name[32];
+	int r = bench_row_path(bench, store, "chain");
 
 	if (r == 0)
-		r = bench_init(bench, kept[0].store);
+		r = bench_init(bench, store);
 	if (r == 0)
-		r = chain_make(bench, kept);
-	if (r == 0)
-		r = compare_places(bench, "10 layers", &kept[1], "1 layer", &kept[0]);
-	if (r == 0)
-		r = compare_places(bench, bench->measuring.once ? "12 layers" : "100 layers",
-				   &kept[2], "1 layer", &kept[0]);
-	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
-		image_free(&kept[i].image);
+		r = chain_make(bench, store, deep, ARRAY_SIZE(deep));
+	for (size_t i = 0; i < ARRAY_SIZE(deep); i++) {
+		snprintf(name, sizeof(name), "%u layers", deep[i].layers);
+		if (r == 0)
+			r = compare_places(bench, name, &deep[i].chain, "1 layer", &deep[i].flat);
+		image_free(&deep[i].chain.image);
+		image_free(&deep[i].flat.image);
+	}
 	return r;
 }
 
