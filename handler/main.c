@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -21,6 +22,7 @@
 #include "handler/uffd.h"
 
 #define SOURCE_TIMEOUT_S 300
+#define STACK_LEAST (256 << 10)
 
 struct arguments {
 	struct keeper_setup keeper;
@@ -164,13 +166,30 @@ static int outcome_code(enum end end)
 	return end == END_HANDOVER_REFUSED ? EXIT_REFUSED : EXIT_FAILED;
 }
 
+/* What overflows the stack is the end of keeper and workers at once, and machines that kept
+ * no userfaultfd of their own would read zeros. */
+static int check_stack(void)
+{
+	char has[UNITS_TEXT_MAX];
+	char least[UNITS_TEXT_MAX];
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_STACK, &limit) < 0 || limit.rlim_cur >= STACK_LEAST)
+		return 0;
+	return fail_with(-EINVAL, "a stack of %s is too small: give it %s, as with ulimit -s",
+			 units_format_size(has, limit.rlim_cur),
+			 units_format_size(least, STACK_LEAST));
+}
+
 static int serve(const struct arguments *args, const char *path)
 {
 	AUTO_SOURCE struct source *source = NULL;
 	AUTO_LISTENER struct listener *listener = NULL;
 	enum end end;
-	int r = uffd_check_proc();
+	int r = check_stack();
 
+	if (r == 0)
+		r = uffd_check_proc();
 	if (r < 0)
 		return report(EXIT_FAILED, r);
 	r = source_open(path, &source);

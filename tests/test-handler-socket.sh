@@ -121,6 +121,10 @@ if command -v flock >/dev/null; then
 	[ ! -e held/socket ] || fail "the socket is still there"
 fi
 
+# a stack that would overflow is refused before anyone relies on it
+expect 1 timeout $patience prlimit --stack=65536 "$handler" --listen socket image 2>log
+expect_text "a stack of 64.0 KiB is too small: give it 256.0 KiB" log
+
 # users
 start_handler socket image --allow-uid 12345,54321 2>log
 # it gave its memory away before anyone looked, and must not run on with zeros
