@@ -10,8 +10,8 @@
  *
  * A STEP commits with synchronous NORMAL: its pages wait in the log in order and
  * the next CATALOG commit, or a checkpoint, syncs them. A DURABLE one costs one
- * flush, of the log: there is room in that, and its checkpoints leave it as long as
- * it is.
+ * flush, of the log. Its checkpoints leave the log as long as it is: writing over
+ * it is half as dear as making it longer.
  */
 #include "config.h"
 
@@ -77,8 +77,6 @@ int transaction_begin(struct index *index, enum transaction_kind kind, struct in
 		end(index);
 		return r;
 	}
-	if (kind == TRANSACTION_DURABLE)
-		wal_make_room(index);
 	*ret_open = index;
 	return 0;
 }
